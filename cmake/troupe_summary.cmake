@@ -1,0 +1,17 @@
+# What was configured, in one place at the end of the configure step.
+if(TROUPE_CUDA_FOUND)
+  set(_cuda "nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
+elseif(TROUPE_CUDA)
+  set(_cuda "skipped: no nvcc found")
+else()
+  set(_cuda "skipped: TROUPE_CUDA is off")
+endif()
+if(TROUPE_CCACHE)
+  set(_ccache ${TROUPE_CCACHE})
+else()
+  set(_ccache "not found")
+endif()
+message(STATUS "Troupe ${PROJECT_VERSION}: ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, "
+               "${CMAKE_BUILD_TYPE}, sanitizers '${TROUPE_SANITIZE}'")
+message(STATUS "  CAF ${CAF_VERSION}, tests ${TROUPE_BUILD_TESTS}, ccache ${_ccache}")
+message(STATUS "  CUDA parts: ${_cuda}")
