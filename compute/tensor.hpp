@@ -1,0 +1,66 @@
+// Views of activations and the aligned memory behind them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace troupe::compute {
+
+// Rows of f32 that somebody else owns. Row r starts at data + r * stride; cols <= stride.
+struct matrix_view {
+  float* data = nullptr;
+  uint32_t rows = 0;
+  uint32_t cols = 0;
+  size_t stride = 0; // floats
+
+  float* row(uint32_t r) const { return data + size_t{r} * stride; }
+  matrix_view first_rows(uint32_t count) const { return {data, count, cols, stride}; }
+  matrix_view rows_at(uint32_t begin, uint32_t count) const { return {row(begin), count, cols, stride}; }
+  // Columns [begin, begin + count) of every row.
+  matrix_view columns(uint32_t begin, uint32_t count) const {
+    return {data + begin, rows, count, stride};
+  }
+};
+
+struct const_matrix_view {
+  const float* data = nullptr;
+  uint32_t rows = 0;
+  uint32_t cols = 0;
+  size_t stride = 0; // floats
+
+  const_matrix_view() = default;
+  const_matrix_view(const float* d, uint32_t r, uint32_t c, size_t s)
+      : data(d), rows(r), cols(c), stride(s) {}
+  const_matrix_view(const matrix_view& v) // every view may be read
+      : data(v.data), rows(v.rows), cols(v.cols), stride(v.stride) {}
+
+  const float* row(uint32_t r) const { return data + size_t{r} * stride; }
+};
+
+// Bytes aligned to a cache line and to the widest vector; zeroed. Owned by whoever holds it.
+class buffer {
+public:
+  static constexpr size_t alignment = 64;
+
+  buffer() = default;
+  // Ends the process when there is no memory (allocate() of an executor is the checked way).
+  explicit buffer(size_t bytes);
+
+  std::byte* data() const { return data_.get(); }
+  size_t bytes() const { return bytes_; }
+  template <class T>
+  std::span<T> as() const {
+    return {reinterpret_cast<T*>(data_.get()), bytes_ / sizeof(T)};
+  }
+
+private:
+  struct release {
+    void operator()(std::byte* data) const;
+  };
+  std::unique_ptr<std::byte, release> data_;
+  size_t bytes_ = 0;
+};
+
+} // namespace troupe::compute
