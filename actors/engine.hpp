@@ -1,0 +1,90 @@
+// The front door of the actors for everything that is not an actor: the HTTP server and the command
+// line. One engine is one node with its model loaded.
+#pragma once
+
+#include "base/status.hpp"
+#include "dataflow/request.hpp"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe::model {
+class tokenizer;
+class chat_template;
+struct description;
+struct generation_defaults;
+} // namespace troupe::model
+
+namespace troupe::actors {
+
+using request_handle = uint64_t;
+
+// Counts of observations by upper bound, as Prometheus histograms have them.
+struct histogram {
+  std::vector<double> bounds;    // ascending; the last bucket is unbounded
+  std::vector<uint64_t> buckets; // bounds.size() + 1, not cumulative
+  double sum = 0;
+  uint64_t count = 0;
+};
+
+// A consistent picture of the engine at one moment.
+struct engine_metrics {
+  uint64_t requests_running = 0;
+  uint64_t requests_waiting = 0;
+  uint64_t requests_accepted = 0;
+  uint64_t requests_rejected = 0;
+  std::array<uint64_t, 5> requests_finished{}; // by dataflow::finish_reason, counted per choice
+  uint64_t prompt_tokens = 0;
+  uint64_t generated_tokens = 0;
+  uint64_t cached_tokens = 0; // prompt tokens taken from the prefix cache
+  uint64_t prefix_queries = 0; // tokens looked up
+  uint64_t preemptions = 0;
+  uint64_t steps = 0;
+  uint64_t pages_total = 0;
+  uint64_t pages_used = 0;   // held by running requests
+  uint64_t pages_cached = 0; // kept for reuse, free for the taking
+  uint64_t restarts = 0;     // actors restarted by the node supervisor
+  std::vector<std::vector<uint64_t>> expert_tokens; // [layer][expert] rows computed
+  histogram time_to_first_token_s;
+  histogram inter_token_latency_s;
+  histogram request_latency_s;
+  histogram queue_time_s;
+  histogram step_tokens;
+};
+
+class engine {
+public:
+  // Called on an engine thread, in order; must not block. After `completed` or `failed` never again.
+  using event_sink = std::function<void(dataflow::stream_event)>;
+
+  virtual ~engine() = default;
+
+  // Takes the request or says at once why not: invalid_argument (the message names the field),
+  // exhausted (queue full, try later), unavailable (draining). Any thread.
+  virtual result<request_handle> submit(dataflow::generation_request request, event_sink sink) = 0;
+
+  // Ends a request and frees everything it held; its sink hears `finished` with `cancelled` and then
+  // `completed`. Unknown or finished handles are ignored. Any thread.
+  virtual void cancel(request_handle handle) = 0;
+
+  virtual engine_metrics metrics() = 0;
+
+  // Accepts nothing new; running requests go on. Readiness turns false. Any thread.
+  virtual void begin_drain() = 0;
+  virtual bool draining() const = 0;
+  // False when a part has failed for good, or steps stopped although work is waiting.
+  virtual bool healthy() = 0;
+
+  virtual const model::tokenizer& tokenizer() const = 0;
+  virtual const model::chat_template* chat_template() const = 0; // nullptr: the model has none
+  virtual const model::description& description() const = 0;
+  virtual const model::generation_defaults& generation_defaults() const = 0;
+  virtual uint32_t positions_max() const = 0; // prompt and answer together, per sequence
+  virtual std::string fingerprint() const = 0; // changes when weights or configuration change
+};
+
+} // namespace troupe::actors
