@@ -2,6 +2,7 @@
 option(TROUPE_BUILD_TESTS "Build the tests, fuzz targets and benches" ON)
 option(TROUPE_CUDA "Build the CUDA parts when nvcc is found" ON)
 set(TROUPE_SANITIZE "" CACHE STRING "Empty, 'address' (with undefined) or 'thread'")
+set(TROUPE_CAF_ROOT "" CACHE PATH "Folder of a CAF built with the thread sanitizer (deploy/instrumented_caf.sh)")
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -25,7 +26,9 @@ endif()
 
 find_program(TROUPE_CCACHE ccache)
 if(TROUPE_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TROUPE_CCACHE})
+  # Paths relative to the tree, so that a second clone elsewhere finds what the first one compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${TROUPE_CCACHE})
 endif()
 
 if(TROUPE_SANITIZE STREQUAL "address")
