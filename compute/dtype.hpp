@@ -14,8 +14,9 @@ enum class dtype : uint8_t { f32, bf16, f16 };
 size_t dtype_bytes(dtype type);
 std::string_view to_string(dtype type);
 
-// How a weight matrix is kept for computing. The block formats have one f32 scale per 32 inputs of an
-// output column: value = scale * q with q in [-127, 127] (int8) or [-8, 7] (int4).
+// How a weight matrix is kept for computing. The block formats have one scale (kept as bf16) per 32
+// inputs of an output column: value = scale * q with q in [-127, 127] (int8) or [-8, 7] (int4), which
+// is exact in f32. An int4 scale may be negative.
 enum class weight_format : uint8_t { f32, bf16, f16, int8, int4 };
 
 inline constexpr uint32_t quant_block = 32; // inputs that share a scale

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 namespace troupe::compute {
@@ -45,8 +46,10 @@ public:
   static constexpr size_t alignment = 64;
 
   buffer() = default;
-  // Ends the process when there is no memory (allocate() of an executor is the checked way).
+  // Ends the process when there is no memory; try_make is the checked way.
   explicit buffer(size_t bytes);
+  // Nothing when the memory cannot be had.
+  static std::optional<buffer> try_make(size_t bytes);
 
   std::byte* data() const { return data_.get(); }
   size_t bytes() const { return bytes_; }
@@ -57,7 +60,10 @@ public:
 
 private:
   struct release {
+    release() : bytes(0) {}
+    explicit release(size_t b) : bytes(b) {}
     void operator()(std::byte* data) const;
+    size_t bytes; // what was asked for decides how it was allocated
   };
   std::unique_ptr<std::byte, release> data_;
   size_t bytes_ = 0;

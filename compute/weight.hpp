@@ -4,8 +4,10 @@
 #include "base/status.hpp"
 #include "compute/dtype.hpp"
 #include "compute/tensor.hpp"
+#include "compute/weight_layout.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace troupe::compute {
 
@@ -25,7 +27,7 @@ struct matrix_source {
 // Immutable once made; may be read by any thread.
 class weight_matrix {
 public:
-  static constexpr uint32_t panel = 16; // output columns side by side
+  static constexpr uint32_t panel = weight_layout::panel; // output columns side by side
 
   weight_matrix() = default;
   weight_matrix(weight_format format, uint32_t outputs, uint32_t inputs);
@@ -34,15 +36,18 @@ public:
   uint32_t outputs() const { return outputs_; }
   uint32_t inputs() const { return inputs_; }
   bool empty() const { return outputs_ == 0; }
-  size_t bytes() const { return values_.bytes() + scales_.bytes() + sums_.bytes(); }
+  size_t bytes() const { return values_.bytes() + scales_.bytes(); }
+  weight_layout layout() const { return {format_, outputs_, inputs_}; }
 
-  // Packed storage; meaning depends on the format (compute/weight.cpp says how).
+  // Packed storage; compute/weight_layout.hpp says where what lies.
   const buffer& values() const { return values_; }
   const buffer& scales() const { return scales_; }
-  const buffer& sums() const { return sums_; }
   buffer& values() { return values_; }
   buffer& scales() { return scales_; }
-  buffer& sums() { return sums_; }
+
+  // Nothing when there is no memory for it.
+  static std::optional<weight_matrix> try_make(weight_format format, uint32_t outputs,
+                                               uint32_t inputs);
 
 private:
   weight_format format_ = weight_format::f32;
@@ -50,7 +55,6 @@ private:
   uint32_t inputs_ = 0;
   buffer values_;
   buffer scales_; // block formats
-  buffer sums_;   // block formats: what an unsigned-activation dot product needs to be exact
 };
 
 // Packs panels [panel_begin, panel_end) of `source` into `out` (made for the same shape); callers
@@ -60,11 +64,15 @@ private:
 status pack_panels(const matrix_source& source, uint32_t panel_begin, uint32_t panel_end,
                    weight_matrix& out);
 
-// The same for the whole matrix on the calling thread.
+// The same for the whole matrix on the calling thread; `exhausted` without memory.
 result<weight_matrix> pack(const matrix_source& source, weight_format format);
 
 // Row `output` of the matrix as f32 (dequantised): out has inputs() floats. The definition of what a
 // packed weight means.
 void unpack_row(const weight_matrix& matrix, uint32_t output, float* out);
+
+// The stored integer of an element and the scale of its block, for the block formats.
+int quant_at(const weight_matrix& matrix, uint32_t output, uint32_t input);
+float scale_at(const weight_matrix& matrix, uint32_t output, uint32_t block);
 
 } // namespace troupe::compute

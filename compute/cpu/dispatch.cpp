@@ -1,0 +1,68 @@
+// What this processor can run, and the kernels for it.
+#include "compute/cpu/dispatch.hpp"
+
+#include "base/check.hpp"
+#include "compute/reference/kernels.hpp"
+
+namespace troupe::compute {
+namespace {
+
+bool has_avx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+#else
+  return false;
+#endif
+}
+
+bool has_avx512() {
+#if defined(__x86_64__)
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+
+} // namespace
+
+std::string_view to_string(instruction_set set) {
+  switch (set) {
+    case instruction_set::automatic: return "automatic";
+    case instruction_set::reference: return "reference";
+    case instruction_set::avx2: return "avx2";
+    case instruction_set::avx512: return "avx512";
+  }
+  return "?";
+}
+
+std::optional<instruction_set> parse_instruction_set(std::string_view name) {
+  for (const auto set : {instruction_set::automatic, instruction_set::reference,
+                         instruction_set::avx2, instruction_set::avx512}) {
+    if (to_string(set) == name) return set;
+  }
+  return std::nullopt;
+}
+
+bool supported(instruction_set set) {
+  switch (set) {
+    case instruction_set::avx2: return has_avx2();
+    case instruction_set::avx512: return has_avx512();
+    default: return true;
+  }
+}
+
+instruction_set widest_supported() {
+  if (has_avx512()) return instruction_set::avx512;
+  return has_avx2() ? instruction_set::avx2 : instruction_set::reference;
+}
+
+std::unique_ptr<kernels> make_kernels(instruction_set set, thread_team& team) {
+  TROUPE_CHECK(supported(set) && set != instruction_set::automatic);
+  static_cast<void>(team);
+  return std::make_unique<reference_kernels>();
+}
+
+} // namespace troupe::compute

@@ -1,0 +1,209 @@
+// Packing of stored matrices: a panel's 16 rows are widened into a tile of a few hundred inputs,
+// checked, and written out in the order the kernels read. Plain scalar code without fused operations,
+// so a weight packs to the same bytes on every machine.
+#include "compute/weight.hpp"
+
+#include "base/text.hpp"
+#include "compute/quantise.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+namespace troupe::compute {
+namespace {
+
+constexpr uint32_t panel = weight_layout::panel;
+constexpr uint32_t tile_inputs = 256; // inputs widened at a time; a multiple of quant_block
+
+// The weights of one panel for inputs [begin, begin + count); rows beyond the matrix are zero.
+struct tile {
+  uint32_t begin = 0;
+  uint32_t count = 0;
+  std::array<std::array<float, tile_inputs>, panel> rows{};
+};
+
+template <class Stored>
+Stored read_at(const matrix_source& source, size_t row, size_t col) {
+  Stored value;
+  const size_t element = row * source.row_stride + col * source.col_stride;
+  std::memcpy(&value, static_cast<const std::byte*>(source.data) + element * sizeof value,
+              sizeof value);
+  return value;
+}
+
+float widen(const matrix_source& source, size_t row, size_t col) {
+  switch (source.type) {
+    case dtype::f32: return read_at<float>(source, row, col);
+    case dtype::bf16: return bf16_to_f32(read_at<uint16_t>(source, row, col));
+    case dtype::f16: return f16_to_f32(read_at<uint16_t>(source, row, col));
+  }
+  return 0;
+}
+
+bool finite(float value) {
+  return (std::bit_cast<uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+status not_finite(const matrix_source& source, uint32_t row, uint32_t col) {
+  const auto bits = std::bit_cast<uint32_t>(widen(source, row, col));
+  const bool nan = (bits & 0x007fffffu) != 0;
+  return status(status_code::corrupt,
+                text("weight at row ", row, ", column ", col, " is ", nan ? "NaN" : "infinite"));
+}
+
+status fill(const matrix_source& source, uint32_t first_row, tile& out) {
+  const uint32_t rows = std::min(panel, source.rows - first_row);
+  for (uint32_t r = 0; r < rows; ++r) {
+    for (uint32_t i = 0; i < out.count; ++i) {
+      const float value = widen(source, first_row + r, out.begin + i);
+      if (!finite(value)) return not_finite(source, first_row + r, out.begin + i);
+      out.rows[r][i] = value;
+    }
+    std::fill(out.rows[r].begin() + out.count, out.rows[r].end(), 0.0f);
+  }
+  return {};
+}
+
+status narrowing_overflow(uint32_t row, uint32_t col, float value, weight_format format) {
+  return status(status_code::corrupt, text("weight at row ", row, ", column ", col, " is ",
+                                           double{value}, ", too large for ", to_string(format)));
+}
+
+status write_float(const tile& from, uint32_t first_row, weight_matrix& out) {
+  const weight_layout layout = out.layout();
+  const uint32_t rows = std::min(panel, layout.outputs - first_row);
+  for (uint32_t i = 0; i < from.count; ++i) {
+    const size_t at = layout.float_index(first_row, from.begin + i);
+    for (uint32_t r = 0; r < rows; ++r) {
+      const float value = from.rows[r][i];
+      if (layout.format == weight_format::f32) {
+        out.values().as<float>()[at + r] = value;
+        continue;
+      }
+      const bool brain = layout.format == weight_format::bf16;
+      const uint16_t bits = brain ? f32_to_bf16(value) : f32_to_f16(value);
+      if (!finite(brain ? bf16_to_f32(bits) : f16_to_f32(bits))) {
+        return narrowing_overflow(first_row + r, from.begin + i, value, layout.format);
+      }
+      out.values().as<uint16_t>()[at + r] = bits;
+    }
+  }
+  return {};
+}
+
+void write_block(const tile& from, uint32_t first_row, uint32_t row, uint32_t block,
+                 weight_matrix& out) {
+  const weight_layout layout = out.layout();
+  const uint32_t first = block * quant_block;
+  const quantised_block q = layout.format == weight_format::int8
+                                ? quantise_weights_int8(&from.rows[row][first - from.begin])
+                                : quantise_weights_int4(&from.rows[row][first - from.begin]);
+  const uint32_t output = first_row + row;
+  out.scales().as<uint16_t>()[layout.scale_index(output, block)] = q.scale;
+  const auto bytes = out.values().as<uint8_t>();
+  for (uint32_t i = 0; i < quant_block; ++i) {
+    uint8_t& byte = bytes[layout.quant_byte(output, first + i)];
+    if (layout.format == weight_format::int8) {
+      byte = static_cast<uint8_t>(q.values[i] + 128);
+    } else {
+      const auto nibble = static_cast<uint8_t>(q.values[i] + 8);
+      byte = weight_layout::high_nibble(i) ? static_cast<uint8_t>((byte & 0x0fu) | (nibble << 4))
+                                           : static_cast<uint8_t>((byte & 0xf0u) | nibble);
+    }
+  }
+}
+
+// All 16 rows, so that missing columns too hold a proper zero.
+void write_blocks(const tile& from, uint32_t first_row, weight_matrix& out) {
+  const uint32_t end = (from.begin + from.count + quant_block - 1) / quant_block;
+  for (uint32_t block = from.begin / quant_block; block < end; ++block) {
+    for (uint32_t r = 0; r < panel; ++r) write_block(from, first_row, r, block, out);
+  }
+}
+
+status pack_panel(const matrix_source& source, uint32_t index, weight_matrix& out) {
+  tile part;
+  for (part.begin = 0; part.begin < source.cols; part.begin += tile_inputs) {
+    part.count = std::min(tile_inputs, source.cols - part.begin);
+    TROUPE_RETURN_IF_ERROR(fill(source, index * panel, part));
+    if (out.layout().quantised()) {
+      write_blocks(part, index * panel, out);
+    } else {
+      TROUPE_RETURN_IF_ERROR(write_float(part, index * panel, out));
+    }
+  }
+  return {};
+}
+
+} // namespace
+
+weight_matrix::weight_matrix(weight_format format, uint32_t outputs, uint32_t inputs)
+    : format_(format), outputs_(outputs), inputs_(inputs),
+      values_(layout().value_bytes()), scales_(layout().scale_bytes()) {}
+
+std::optional<weight_matrix> weight_matrix::try_make(weight_format format, uint32_t outputs,
+                                                     uint32_t inputs) {
+  weight_matrix made;
+  made.format_ = format;
+  made.outputs_ = outputs;
+  made.inputs_ = inputs;
+  auto values = buffer::try_make(made.layout().value_bytes());
+  auto scales = buffer::try_make(made.layout().scale_bytes());
+  if (!values || !scales) return std::nullopt;
+  made.values_ = std::move(*values);
+  made.scales_ = std::move(*scales);
+  return made;
+}
+
+status pack_panels(const matrix_source& source, uint32_t panel_begin, uint32_t panel_end,
+                   weight_matrix& out) {
+  TROUPE_CHECK(source.rows == out.outputs() && source.cols == out.inputs());
+  TROUPE_CHECK(panel_begin <= panel_end && panel_end <= out.layout().panels());
+  for (uint32_t index = panel_begin; index < panel_end; ++index) {
+    TROUPE_RETURN_IF_ERROR(pack_panel(source, index, out));
+  }
+  return {};
+}
+
+result<weight_matrix> pack(const matrix_source& source, weight_format format) {
+  auto made = weight_matrix::try_make(format, source.rows, source.cols);
+  if (!made) {
+    return fail(status_code::exhausted, text("no memory for a ", to_string(format), " matrix of ",
+                                             source.rows, " x ", source.cols));
+  }
+  if (status s = pack_panels(source, 0, made->layout().panels(), *made); !s.ok()) return fail(s);
+  return std::move(*made);
+}
+
+int quant_at(const weight_matrix& matrix, uint32_t output, uint32_t input) {
+  const weight_layout layout = matrix.layout();
+  const uint8_t byte = matrix.values().as<uint8_t>()[layout.quant_byte(output, input)];
+  if (layout.format == weight_format::int8) return int{byte} - 128;
+  return (weight_layout::high_nibble(input) ? byte >> 4 : byte & 0x0f) - 8;
+}
+
+float scale_at(const weight_matrix& matrix, uint32_t output, uint32_t block) {
+  return bf16_to_f32(matrix.scales().as<uint16_t>()[matrix.layout().scale_index(output, block)]);
+}
+
+void unpack_row(const weight_matrix& matrix, uint32_t output, float* out) {
+  TROUPE_CHECK(output < matrix.outputs());
+  const weight_layout layout = matrix.layout();
+  for (uint32_t k = 0; k < layout.inputs; ++k) {
+    if (layout.quantised()) {
+      out[k] = scale_at(matrix, output, k / quant_block) *
+               static_cast<float>(quant_at(matrix, output, k));
+      continue;
+    }
+    const size_t at = layout.float_index(output, k);
+    switch (layout.format) {
+      case weight_format::bf16: out[k] = bf16_to_f32(matrix.values().as<uint16_t>()[at]); break;
+      case weight_format::f16: out[k] = f16_to_f32(matrix.values().as<uint16_t>()[at]); break;
+      default: out[k] = matrix.values().as<float>()[at];
+    }
+  }
+}
+
+} // namespace troupe::compute
