@@ -78,8 +78,9 @@ for group in "${groups[@]}"; do
   grep -qxF "[$group]" "$list" || die "no group '$group' in deploy/packages.txt: build, runtime and test are known"
 done
 
-command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   die "this system has no apt; use $supported, or install what deploy/packages.txt lists by other means"
+fi
 mapfile -t missing < <(packages_of "${groups[@]}" | missing_of)
 ((${#missing[@]})) || exit 0
 

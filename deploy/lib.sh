@@ -1,5 +1,6 @@
 # What the scripts of this folder share: messages, finding the tree, configuring and building a preset quietly.
 # Sourced, never run. Everything here talks on standard error; standard output belongs to the caller's program.
+# shellcheck shell=bash
 
 tree="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 script="deploy/$(basename "$0")"
