@@ -1,0 +1,49 @@
+// The safetensors container: names, types and shapes of tensors over bytes that somebody else
+// mapped. 8 bytes little-endian header length, a JSON header, then the data without holes.
+#pragma once
+
+#include "base/status.hpp"
+#include "compute/dtype.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::model {
+
+inline constexpr uint64_t safetensors_header_max = 100'000'000; // the format's own limit
+
+// One stored tensor. The bytes belong to whoever mapped the file and need not be aligned.
+struct stored_tensor {
+  std::string name;
+  std::string type_name;              // as the header spells it: "BF16"
+  std::optional<compute::dtype> type; // unset: stored in a type weights cannot have
+  std::vector<uint64_t> shape;
+  std::span<const std::byte> data;
+  uint64_t data_begin = 0; // within the data part of its file
+  std::string file;        // for messages
+
+  uint64_t elements() const;
+  std::string shape_text() const; // "[2, 3]"
+};
+
+class safetensors_file {
+public:
+  // Checks everything the header promises against the bytes that are there. `bytes` must stay valid
+  // as long as the tensors are used.
+  static result<safetensors_file> parse(std::string file, std::span<const std::byte> bytes);
+
+  const std::string& file() const { return file_; }
+  const std::vector<stored_tensor>& tensors() const { return tensors_; } // by name
+  const stored_tensor* find(std::string_view name) const;
+
+private:
+  std::string file_;
+  std::vector<stored_tensor> tensors_;
+};
+
+} // namespace troupe::model
