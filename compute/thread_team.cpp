@@ -46,7 +46,7 @@ uint32_t processors_allowed() {
   return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-thread_team::thread_team(uint32_t threads) : size_(threads), claims_(new claim[threads]) {
+thread_team::thread_team(uint32_t threads) : size_(threads), claims_(std::make_unique<claim[]>(threads)) {
   TROUPE_CHECK(threads > 0);
   for (uint32_t share = 1; share < size_; ++share) {
     helpers_.emplace_back([this, share] { help(share); });

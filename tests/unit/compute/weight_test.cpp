@@ -3,6 +3,7 @@
 
 #include "tests/unit/compute/support.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace troupe::compute {
