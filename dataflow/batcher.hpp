@@ -7,10 +7,11 @@
 //     batcher.plan_starts(room, plan);          // drop plan.dropped; break when plan.starts is empty
 //     for id in plan.starts: open its pages, then batcher.on_started(id, cached_tokens)
 //   }
-//   batcher.plan_rows(room, plan);              // plan.entries, or plan.wait_until
+//   batcher.plan_rows(plan);                    // plan.entries, or plan.wait_until
 //   for entry in plan.entries: extend its pages; while that is `exhausted`:
 //     victim = batcher.choose_victim(); close its pages; batcher.on_preempted(victim);
-//     plan.remove(victim); (the victim may be the entry's own sequence)
+//     plan.remove(victim); (the victim may be the entry's own sequence; one that is alone and still does
+//     not fit never will: it fails)
 //   … compute …
 //   for entry: batcher.on_computed(entry.sequence, entry.count);
 //              where entry.wants_logits: sample, then batcher.on_sampled or batcher.remove
@@ -49,7 +50,7 @@ struct sequence_arrival {
   uint32_t prompt_tokens = 0; // at least 1
   int32_t priority = 0;       // lower goes first
   time_point arrived{};
-  std::optional<time_point> deadline;
+  std::optional<time_point> deadline{};
   // Sequences of one gang (a request's choices; 0: none) have the same prompt: the second starts when
   // the first has computed it, so that its pages can be shared.
   uint64_t gang = 0;
@@ -58,7 +59,8 @@ struct sequence_arrival {
 // What the world looks like when a step is planned.
 struct step_room {
   time_point now{};
-  uint64_t kv_tokens = UINT64_MAX; // that could still be given pages: available() * page_tokens
+  uint64_t kv_pages = UINT32_MAX; // kv_pages::available()
+  uint32_t page_tokens = 1;
   duration step_time_min{0};       // no step is faster; 0: unknown. Makes hopeless deadlines provable
 };
 
@@ -98,7 +100,7 @@ public:
   void plan_starts(const step_room& room, step_plan& plan);
 
   // Fills plan.entries and marks their tokens as under way.
-  void plan_rows(const step_room& room, step_plan& plan);
+  void plan_rows(step_plan& plan);
 
   // The sequence's first cached_tokens need no computing (less than all it has).
   void on_started(sequence_id id, uint32_t cached_tokens);
@@ -115,6 +117,8 @@ public:
 
   uint32_t running() const { return static_cast<uint32_t>(running_.size()); }
   uint32_t waiting() const { return static_cast<uint32_t>(waiting_.size()); }
+  // How many more admit() would take now.
+  uint32_t queue_room() const;
   bool contains(sequence_id id) const { return sequences_.count(id) != 0; }
   // Whether a plan could contain something: running sequences with known tokens, or waiting ones.
   bool has_work() const;
@@ -136,6 +140,7 @@ private:
     uint32_t scheduled = 0;  // of these computed or under way
     uint32_t computed = 0;   // of these computed
     uint64_t served_at = 0;  // step of its last entry
+    uint64_t turn = 0;       // number of its last entry among all
     uint32_t remaining() const { return known - scheduled; }
     bool decodes() const { return remaining() == 1 && known > arrival.prompt_tokens; }
   };
@@ -145,27 +150,41 @@ private:
   static queue_key key_of(const sequence& s);
   static bool goes_before(const sequence& a, const sequence& b);
 
+  // Rows and tokens of a step that are for decodes, or for prefills.
+  struct share {
+    uint32_t rows = 0;
+    uint32_t tokens = 0;
+  };
+
   sequence& find(sequence_id id);
   const sequence& find(sequence_id id) const;
   uint32_t rows_max() const;
+  bool is_late(const sequence& s, const step_room& room) const;
   void drop_late(const step_room& room, step_plan& plan);
-  bool awaits_company(const step_room& room, step_plan& plan) const;
+  std::optional<time_point> company_until(const step_room& room) const;
   bool gang_is_computing(const sequence& s) const;
-  void start(sequence& s, step_plan& plan);
+  bool step_has_room(const sequence& s) const;
+  bool kv_has_room(const sequence& s, const step_room& room) const;
+  void enter_waiting(sequence& s);
+  void leave_waiting(sequence& s);
+  void enter_running(sequence& s);
   void leave_running(sequence& s);
+  void collect(bool decodes);
+  share decode_share(bool prefills_pending) const;
   void add_entry(sequence& s, uint32_t count, step_plan& plan);
-  void plan_decodes(uint32_t rows, uint32_t tokens, step_plan& plan);
-  void plan_prefills(uint32_t rows, uint32_t tokens, step_plan& plan);
+  void plan_decodes(share limit, step_plan& plan);
+  void plan_prefills(share limit, step_plan& plan);
 
   batcher_limits limits_;
   std::map<sequence_id, sequence> sequences_;
   std::map<queue_key, sequence*> waiting_;
   std::set<std::pair<time_point, sequence_id>> waiting_deadlines_;
-  std::vector<sequence*> running_; // starting and running, best first
+  std::vector<sequence*> running_;    // starting and running, best first
   std::vector<sequence*> candidates_; // scratch of a plan
-  std::vector<uint64_t> gangs_computing_; // scratch of a plan
   uint64_t admissions_ = 0;
   uint64_t step_ = 0;
+  uint64_t entries_ = 0;
+  bool decoded_last_ = false; // whose turn it is when a step has room for one sequence only
 };
 
 } // namespace troupe::dataflow

@@ -34,8 +34,8 @@ struct kv_pages_options {
 
 struct open_sequence_args {
   sequence_id id = 0;
-  std::span<const int32_t> tokens; // everything known: prompt, after a preemption also the answer so far
-  std::string_view salt;           // sequences share pages only within one salt …
+  std::span<const int32_t> tokens{}; // everything known: prompt, after a preemption also the answer so far
+  std::string_view salt{};         // sequences share pages only within one salt …
   uint64_t weight_version = 0;     // … and one version of the weights
   bool reuse = true;               // look for cached pages (not when prompt log-probabilities are asked)
   bool remember = true;            // enter full pages into the index for others
