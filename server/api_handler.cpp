@@ -1,0 +1,382 @@
+// The routes of the server.
+#include "server/api_handler.hpp"
+
+#include "base/text.hpp"
+#include "server/generation_session.hpp"
+#include "server/json_text.hpp"
+#include "server/openai_logprobs.hpp"
+#include "server/request_preparation.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+namespace troupe::server {
+namespace {
+
+constexpr size_t request_id_bytes_max = 128;
+
+bool printable(std::string_view value) {
+  return std::all_of(value.begin(), value.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+// Takes the same time wherever the first difference is.
+bool equal_in_constant_time(std::string_view given, std::string_view wanted) {
+  size_t difference = given.size() ^ wanted.size();
+  for (size_t i = 0; i < given.size(); ++i) {
+    const char other = wanted.empty() ? '\0' : wanted[i % wanted.size()];
+    difference |= static_cast<unsigned char>(given[i] ^ other);
+  }
+  return difference == 0;
+}
+
+std::string_view bearer_key(std::string_view authorization) {
+  static constexpr std::string_view scheme = "bearer ";
+  if (authorization.size() < scheme.size()) return {};
+  for (size_t i = 0; i < scheme.size(); ++i) {
+    const char c = authorization[i];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != scheme[i]) return {};
+  }
+  authorization.remove_prefix(scheme.size());
+  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
+  return authorization;
+}
+
+api_result<std::optional<time_point>> deadline_of(const http_request& request, uint32_t ms_max,
+                                                  time_point now) {
+  const std::string_view value = request.field("x-request-deadline-ms");
+  if (value.empty()) return std::nullopt;
+  uint64_t ms = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
+  if (error == std::errc{} && end == value.data() + value.size() && ms >= 1 && ms <= ms_max) {
+    return now + std::chrono::milliseconds(ms);
+  }
+  return refuse(invalid_field("X-Request-Deadline-Ms",
+                              text("X-Request-Deadline-Ms must be an integer between 1 and ",
+                                   ms_max, ", got ", in_quotes(value))));
+}
+
+answer_shape shape_of(const answer_request& request, const prepared_request& prepared) {
+  answer_shape shape;
+  shape.chat = request.chat;
+  shape.echo = request.echo;
+  shape.logprobs = request.generation.top_logprobs.has_value();
+  shape.prompt_logprobs = request.generation.prompt_logprobs;
+  shape.include_usage = request.include_usage;
+  shape.continuous_usage = request.continuous_usage;
+  shape.event_ids = request.event_ids;
+  shape.choices = request.generation.choices;
+  shape.echoes = prepared.echoes;
+  for (const auto& generation : prepared.generations) {
+    shape.prompt_tokens.push_back(static_cast<uint32_t>(generation.prompt.size()));
+  }
+  return shape;
+}
+
+bool needs_key(std::string_view path, const api_options& options) {
+  if (path == "/metrics") return options.metrics_need_key;
+  return path == "/v1" || path.starts_with("/v1/") || path == "/tokenize" || path == "/detokenize";
+}
+
+} // namespace
+
+struct api_handler::call {
+  http_request request;
+  std::shared_ptr<http_exchange> exchange; // until answered: this is what keeps it
+  class reply reply;
+  time_point arrived;
+  // What preparation left for the strand.
+  std::optional<http_response> response;
+  std::optional<generation_session::args> session;
+};
+
+struct api_handler::route {
+  std::string_view method;
+  std::string_view path; // with a slash at the end: everything below
+  void (api_handler::*handler)(const call_pointer&);
+};
+
+const std::vector<api_handler::route>& api_handler::routes() {
+  static const std::vector<route> table = {
+      {"POST", "/v1/completions", &api_handler::post_completions},
+      {"POST", "/v1/chat/completions", &api_handler::post_chat},
+      {"GET", "/v1/models", &api_handler::get_models},
+      {"GET", "/v1/models/", &api_handler::get_model},
+      {"GET", "/health", &api_handler::get_ready},
+      {"GET", "/health/live", &api_handler::get_live},
+      {"GET", "/health/ready", &api_handler::get_ready},
+      {"GET", "/version", &api_handler::get_version},
+      {"GET", "/metrics", &api_handler::get_metrics},
+      {"POST", "/tokenize", &api_handler::post_tokenize},
+      {"POST", "/detokenize", &api_handler::post_detokenize},
+  };
+  return table;
+}
+
+api_handler::api_handler(api_parts parts, api_options options)
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      started_seconds_(parts_.clock.wall_seconds()) {}
+
+const api_handler::route* api_handler::find_route(const http_request& request,
+                                                  bool& path_known) const {
+  path_known = false;
+  for (const route& entry : routes()) {
+    const bool prefix = entry.path.ends_with('/');
+    const bool matches =
+        prefix ? request.path.starts_with(entry.path) && request.path.size() > entry.path.size()
+               : request.path == entry.path;
+    if (!matches) continue;
+    path_known = true;
+    const bool same_method = request.method == entry.method ||
+                             (request.method == "HEAD" && entry.method == "GET") ||
+                             request.method == "OPTIONS";
+    if (same_method) return &entry;
+  }
+  return nullptr;
+}
+
+bool api_handler::key_matches(std::string_view authorization) const {
+  const std::string_view given = bearer_key(authorization);
+  bool matches = false;
+  for (const std::string& key : options_.api_keys) { // all of them, whichever it is
+    matches |= !key.empty() && equal_in_constant_time(given, key);
+  }
+  return matches;
+}
+
+std::optional<api_error> api_handler::refusal_of(const http_request& request) const {
+  api_error error;
+  // Browsers ask OPTIONS without credentials; the answer gives nothing away.
+  if (!options_.api_keys.empty() && request.method != "OPTIONS" &&
+      needs_key(request.path, options_) && !key_matches(request.field("authorization"))) {
+    error.http_status = 401;
+    error.type = "authentication_error";
+    error.code = "invalid_api_key";
+    error.message = request.field("authorization").empty()
+                        ? "an API key is needed: send it as 'Authorization: Bearer KEY'"
+                        : "the API key is not one of this server's";
+    return error;
+  }
+  if (request.method == "OPTIONS" && request.path == "*") return std::nullopt;
+  bool path_known = false;
+  if (find_route(request, path_known) != nullptr) return std::nullopt;
+  error.http_status = path_known ? 405 : 404;
+  error.type = path_known ? "invalid_request_error" : "not_found_error";
+  error.code = path_known ? "method_not_allowed" : "not_found";
+  error.message = path_known ? text("the method ", in_quotes(request.method),
+                                    " is not allowed for ", in_quotes(request.path))
+                             : text("there is nothing at ", in_quotes(request.path));
+  return error;
+}
+
+reply api_handler::reply_for(const http_request& request) const {
+  bool path_known = false;
+  const route* found = find_route(request, path_known);
+  std::string id(request.field("x-request-id"));
+  if (id.empty() || id.size() > request_id_bytes_max || !printable(id)) {
+    static constexpr char digits[] = "0123456789abcdef";
+    id.clear();
+    for (int part = 0; part < 2; ++part) {
+      const uint64_t bits = parts_.seeds();
+      for (int shift = 60; shift >= 0; shift -= 4) id += digits[(bits >> shift) & 15];
+    }
+  }
+  return {metrics_, found == nullptr ? "other" : std::string(found->path), std::move(id),
+          options_.cors_origin};
+}
+
+std::optional<http_response> api_handler::refuse_early(const http_request& head) {
+  const auto error = refusal_of(head);
+  if (!error) return std::nullopt;
+  http_response response = reply_for(head).error(*error);
+  if (error->http_status != 405) return response;
+  std::string allowed;
+  for (const route& entry : routes()) {
+    http_request other;
+    other.method = entry.method;
+    other.path = head.path;
+    bool unused = false;
+    if (find_route(other, unused) != &entry) continue;
+    allowed +=
+        text(allowed.empty() ? "" : ", ", entry.method, entry.method == "GET" ? ", HEAD" : "");
+  }
+  response.fields.emplace_back("Allow", allowed + ", OPTIONS");
+  return response;
+}
+
+http_response api_handler::connection_error(const api_error& error) {
+  return reply_for({}).error(error);
+}
+
+void api_handler::handle(http_request request, const std::shared_ptr<http_exchange>& exchange) {
+  class reply reply = reply_for(request);
+  bool path_known = false;
+  const route* found = find_route(request, path_known);
+  auto made = std::make_shared<call>(call{.request = std::move(request),
+                                          .exchange = exchange,
+                                          .reply = std::move(reply),
+                                          .arrived = parts_.clock.now(),
+                                          .response = {},
+                                          .session = {}});
+  if (made->request.method == "OPTIONS") return options(made);
+  (this->*found->handler)(made); // refuse_early() let only known routes pass
+}
+
+void api_handler::options(const call_pointer& call) {
+  http_response response = call->reply.json("", 204);
+  response.content_type.clear();
+  response.fields.emplace_back("Allow", "GET, HEAD, POST, OPTIONS");
+  if (!options_.cors_origin.empty()) {
+    response.fields.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+    response.fields.emplace_back(
+        "Access-Control-Allow-Headers",
+        "Authorization, Content-Type, X-Request-Id, X-Request-Deadline-Ms");
+    response.fields.emplace_back("Access-Control-Max-Age", "600");
+  }
+  call->exchange->respond(std::move(response));
+}
+
+void api_handler::respond_with(const call_pointer& call, bool always_aside,
+                               std::function<http_response(const call_pointer&)> work) {
+  if (!always_aside && call->request.body.size() < options_.aside_bytes_min) {
+    return call->exchange->respond(work(call));
+  }
+  call->exchange->run_aside([call, work = std::move(work)] { call->response = work(call); },
+                            [call] { call->exchange->respond(std::move(*call->response)); });
+}
+
+std::string api_handler::model_card() const {
+  return dump(json_out{{"id", options_.rules.model_name},
+                       {"object", "model"},
+                       {"created", started_seconds_},
+                       {"owned_by", "troupe"},
+                       {"root", options_.rules.model_name},
+                       {"parent", nullptr},
+                       {"max_model_len", options_.rules.positions_max}});
+}
+
+void api_handler::get_models(const call_pointer& call) {
+  call->exchange->respond(
+      call->reply.json(text(R"({"object":"list","data":[)", model_card(), "]}")));
+}
+
+void api_handler::get_model(const call_pointer& call) {
+  const std::string name = call->request.path.substr(std::string_view("/v1/models/").size());
+  if (name == options_.rules.model_name) {
+    return call->exchange->respond(call->reply.json(model_card()));
+  }
+  call->exchange->respond(call->reply.error(unknown_model(name, options_.rules)));
+}
+
+void api_handler::get_live(const call_pointer& call) {
+  respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
+    const bool healthy = parts_.engine.healthy();
+    return of->reply.json(healthy ? R"({"status":"ok"})" : R"({"status":"unhealthy"})",
+                          healthy ? 200 : 503);
+  });
+}
+
+void api_handler::get_ready(const call_pointer& call) {
+  respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
+    if (!parts_.engine.healthy()) return of->reply.json(R"({"status":"unhealthy"})", 503);
+    if (parts_.engine.draining()) return of->reply.json(R"({"status":"draining"})", 503);
+    return of->reply.json(R"({"status":"ok"})");
+  });
+}
+
+void api_handler::get_version(const call_pointer& call) {
+  call->exchange->respond(call->reply.json(R"({"version":")" TROUPE_VERSION R"("})"));
+}
+
+void api_handler::get_metrics(const call_pointer& call) {
+  respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
+    const actors::engine_metrics engine = parts_.engine.metrics();
+    const transport_metrics transport = parts_.transport();
+    const http_metrics::counts requests = metrics_.snapshot();
+    return of->reply.content(metrics_text({engine, transport, requests, options_.rules.model_name}),
+                             metrics_content_type);
+  });
+}
+
+void api_handler::post_completions(const call_pointer& call) {
+  answer(call, false);
+}
+void api_handler::post_chat(const call_pointer& call) {
+  answer(call, true);
+}
+
+void api_handler::answer(const call_pointer& call, bool chat) {
+  auto prepare_call = [this, keep = shared_from_this(), call, chat]() -> api_result<void> {
+    const request_rules& rules = options_.rules;
+    auto deadline = deadline_of(call->request, rules.limits.deadline_ms_max, call->arrived);
+    if (!deadline) return refuse(std::move(deadline.error()));
+    auto request =
+        chat ? parse_chat(call->request.body, rules) : parse_completion(call->request.body, rules);
+    if (!request) return refuse(std::move(request.error()));
+    auto prepared = prepare(*request, {rules, *parts_.codec, parts_.seeds});
+    if (!prepared) return refuse(std::move(prepared.error()));
+    answer_shape shape = shape_of(*request, *prepared);
+    shape.id = text(chat ? "chatcmpl-" : "cmpl-",
+                    request->request_id.empty() ? call->reply.request_id() : request->request_id);
+    shape.created = parts_.clock.wall_seconds();
+    shape.model = rules.model_name;
+    shape.fingerprint = parts_.engine.fingerprint();
+    shape.codec = parts_.codec.get();
+    for (size_t i = 0; i < prepared->generations.size(); ++i) {
+      auto& generation = prepared->generations[i];
+      generation.id = prepared->generations.size() == 1 ? shape.id : text(shape.id, '-', i);
+      generation.deadline = *deadline;
+    }
+    call->session.emplace(generation_session::args{.engine = parts_.engine,
+                                                   .generations = std::move(prepared->generations),
+                                                   .shape = std::move(shape),
+                                                   .stream = request->stream,
+                                                   .reply = call->reply});
+    return {};
+  };
+  auto work = [call, prepare_call = std::move(prepare_call)] {
+    if (auto done = prepare_call(); !done) call->response = call->reply.error(done.error());
+    call->request.body.clear();
+    call->request.body.shrink_to_fit();
+  };
+  auto then = [call] {
+    if (call->response) return call->exchange->respond(std::move(*call->response));
+    generation_session::start(call->exchange, std::move(*call->session));
+  };
+  if (call->request.body.size() < options_.aside_bytes_min) {
+    work();
+    return then();
+  }
+  call->exchange->run_aside(std::move(work), std::move(then));
+}
+
+void api_handler::post_tokenize(const call_pointer& call) {
+  respond_with(call, false, [this, keep = shared_from_this()](const call_pointer& of) {
+    const auto request = parse_tokenize(of->request.body, options_.rules);
+    if (!request) return of->reply.error(request.error());
+    const auto tokens = tokens_of(request->source, *parts_.codec);
+    if (!tokens) return of->reply.error(tokens.error());
+    json_out body{{"count", tokens->size()},
+                  {"max_model_len", options_.rules.positions_max},
+                  {"tokens", *tokens},
+                  {"token_strs", nullptr}};
+    if (request->token_texts) {
+      json_out names = json_out::array();
+      for (const int32_t token : *tokens)
+        names.push_back(token_name(parts_.codec->token_bytes(token)));
+      body["token_strs"] = std::move(names);
+    }
+    return of->reply.json(dump(body));
+  });
+}
+
+void api_handler::post_detokenize(const call_pointer& call) {
+  respond_with(call, false, [this, keep = shared_from_this()](const call_pointer& of) {
+    const auto tokens = parse_detokenize(of->request.body, options_.rules);
+    if (!tokens) return of->reply.error(tokens.error());
+    return of->reply.json(dump(json_out{{"prompt", parts_.codec->decode(*tokens, false)}}));
+  });
+}
+
+} // namespace troupe::server

@@ -1,0 +1,69 @@
+// One answer in the making: from the engine's events to the client's bytes.
+#pragma once
+
+#include "actors/engine.hpp"
+#include "server/http_exchange.hpp"
+#include "server/openai_response.hpp"
+#include "server/reply.hpp"
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace troupe::server {
+
+// Owned by the exchange; engine threads reach it through weak references and only ever leave events
+// in its inbox. All else runs on the exchange's strand.
+class generation_session final : public exchange_listener,
+                                 public std::enable_shared_from_this<generation_session> {
+public:
+  struct args {
+    actors::engine& engine; // outlives the server
+    std::vector<dataflow::generation_request> generations;
+    answer_shape shape;
+    bool stream = false;
+    class reply reply;
+  };
+
+  // Submits all generations, or answers why that cannot be.
+  static void start(const std::shared_ptr<http_exchange>& exchange, args with);
+
+  // For start() only.
+  generation_session(const std::shared_ptr<http_exchange>& exchange, args with);
+
+  void client_gone() override;
+  void silent() override;
+
+private:
+  struct arrival {
+    size_t prompt;
+    dataflow::stream_event event;
+  };
+
+  void submit();
+  void push(size_t prompt, dataflow::stream_event event); // any thread
+  void drain();
+  // False when the answer ended with this event.
+  bool take(const arrival& from, std::string& bytes);
+  void begin_stream(http_exchange& exchange, std::string& bytes);
+  void end_in_failure(const api_error& why, std::string& bytes);
+  void cancel_all();
+
+  actors::engine& engine_;
+  std::weak_ptr<http_exchange> exchange_;
+  std::vector<dataflow::generation_request> generations_; // until submitted
+  reply reply_;
+  std::optional<stream_answer> stream_; // one of the two
+  std::optional<whole_answer> whole_;
+  std::vector<actors::request_handle> handles_;
+  bool begun_ = false; // the head of a stream has been sent
+  bool over_ = false;
+
+  std::mutex mutex_; // of what follows
+  std::vector<arrival> inbox_;
+  bool draining_ = false; // a drain() is on its way
+  bool closed_ = false;   // nobody will look any more
+};
+
+} // namespace troupe::server

@@ -1,0 +1,72 @@
+// The HTTP front end: OpenAI's API, health and metrics over one engine.
+#pragma once
+
+#include "actors/engine.hpp"
+#include "base/clock.hpp"
+#include "base/random.hpp"
+#include "base/status.hpp"
+#include "server/limits.hpp"
+#include "server/openai_request.hpp"
+#include "server/text_codec.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe::server {
+
+struct server_options {
+  std::string address = "127.0.0.1"; // an IP address of this machine; "0.0.0.0" or "::" for all
+  uint16_t port = 0;                 // 0: any free one
+  uint32_t io_threads = 1;
+  uint32_t connections_max = 4096; // over it: 503 and closed
+  std::string served_model_name;
+  std::vector<std::string> api_keys; // empty: no key needed
+  bool metrics_need_key = false;
+  std::string cors_origin;           // "*" or one origin; empty: pages of other origins may not ask
+  size_t aside_bytes_min = 16 << 10; // larger request bodies are parsed off the I/O threads
+  connection_limits connection;
+  request_limits request;
+};
+
+// What the server works with. The engine and the clock must outlive it.
+struct server_parts {
+  actors::engine& engine;
+  const class clock& clock;
+  std::shared_ptr<const text_codec> codec; // shared with the answers under way
+  uint32_t vocabulary = 0;
+  sampling_defaults defaults;
+  std::function<uint64_t()> seeds =
+      entropy_seed; // for requests without a seed, and ids; any thread
+};
+
+class http_server {
+public:
+  // Listens when it returns. Fails when an option is out of range or the address cannot be had.
+  static result<std::unique_ptr<http_server>> start(server_parts parts, server_options options);
+
+  // Cuts off whoever is left.
+  ~http_server();
+  http_server(const http_server&) = delete;
+  http_server& operator=(const http_server&) = delete;
+
+  uint16_t port() const;
+  std::string address() const;
+  uint64_t connections_open() const;
+  uint64_t streams_open() const;
+
+  // Accepts nobody any more, lets answers under way finish for at most `patience`, then cuts them
+  // off (the engine hears a cancel) and ends all threads. Not from one of the server's own threads.
+  // A second call does nothing.
+  void stop(duration patience);
+
+private:
+  struct parts;
+  explicit http_server(std::unique_ptr<parts> inner);
+
+  std::unique_ptr<parts> parts_;
+};
+
+} // namespace troupe::server

@@ -1,0 +1,38 @@
+// The page /metrics: Prometheus' text format, version 0.0.4.
+#pragma once
+
+#include "actors/engine.hpp"
+#include "server/http_metrics.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace troupe::server {
+
+inline constexpr std::string_view metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
+
+struct transport_metrics {
+  uint64_t connections_total = 0;
+  uint64_t connections_refused = 0;
+  uint64_t connections_open = 0;
+  uint64_t streams_open = 0;
+  uint64_t clients_gone = 0;
+  uint64_t slow_readers = 0;
+  uint64_t bad_messages = 0;
+};
+
+struct metrics_page {
+  const actors::engine_metrics& engine;
+  const transport_metrics& transport;
+  const http_metrics::counts& requests;
+  std::string_view model_name;
+};
+
+// Own series (troupe_*) and the ones dashboards made for vLLM look for (vllm:*).
+std::string metrics_text(const metrics_page& page);
+
+// A label value with backslashes, quotes and line ends escaped.
+std::string escaped_label(std::string_view value);
+
+} // namespace troupe::server

@@ -1,0 +1,111 @@
+// From the engine's events to the answers of the OpenAI API, streamed or whole. Pure: no socket, no
+// clock.
+#pragma once
+
+#include "dataflow/request.hpp"
+#include "server/api_error.hpp"
+#include "server/text_codec.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::server {
+
+// What all parts of one answer have in common.
+struct answer_shape {
+  std::string id;
+  int64_t created = 0;
+  std::string model;
+  std::string fingerprint;
+  bool chat = false;
+  bool echo = false;
+  bool logprobs = false;
+  bool prompt_logprobs = false; // the echo waits for its scores
+  bool include_usage = false;
+  bool continuous_usage = false;
+  bool event_ids = false;
+  uint32_t choices = 1;                // per prompt
+  std::vector<std::string> echoes;     // per prompt
+  std::vector<uint32_t> prompt_tokens; // per prompt
+  const text_codec* codec = nullptr;   // outlives the answer
+};
+
+// The failure an event reports, if it does: of the request, or of a choice that did not end by
+// itself.
+std::optional<api_error> failure_of(const dataflow::stream_event& event);
+
+// Counts what an answer cost and knows when it is complete.
+class answer_progress {
+public:
+  explicit answer_progress(const answer_shape& shape);
+  void add(size_t prompt, const dataflow::stream_event& event);
+  bool complete() const { return completed_ == prompts_; }
+  // Tokens of text so far, before completion; the engine's own count after.
+  uint64_t prompt_tokens() const { return prompt_tokens_; }
+  uint64_t cached_tokens() const { return cached_tokens_; }
+  uint64_t completion_tokens() const;
+
+private:
+  size_t prompts_ = 0;
+  size_t completed_ = 0;
+  uint64_t prompt_tokens_ = 0;
+  uint64_t cached_tokens_ = 0;
+  std::vector<uint64_t> completion_tokens_; // per prompt
+};
+
+// Bytes of server-sent events for each event. Concatenated text deltas equal the whole answer's
+// text.
+class stream_answer {
+public:
+  explicit stream_answer(answer_shape shape);
+  // What comes before the first event: roles, echoed prompts.
+  std::string begin();
+  std::string add(size_t prompt, const dataflow::stream_event& event);
+  // Usage when asked for, and the end mark.
+  std::string end();
+  // An error in place of the rest; no end mark follows.
+  std::string fail(const api_error& error);
+  bool complete() const { return progress_.complete(); }
+
+private:
+  struct choice_state {
+    size_t text_offset = 0; // in characters, of the next token
+  };
+  std::string frame(std::string data);
+  std::string echo_events(size_t prompt, const std::vector<dataflow::token_record>& scored);
+  std::string text_event(size_t prompt, const dataflow::stream_event& event);
+  std::string finish_event(size_t prompt, const dataflow::stream_event& event);
+  choice_state& state_of(size_t prompt, uint32_t choice);
+
+  answer_shape shape_;
+  answer_progress progress_;
+  std::vector<choice_state> choices_; // prompt * shape.choices + choice
+  uint64_t event_id_ = 0;
+};
+
+// Collects all events and says everything at once.
+class whole_answer {
+public:
+  explicit whole_answer(answer_shape shape);
+  void add(size_t prompt, const dataflow::stream_event& event);
+  bool complete() const { return progress_.complete(); }
+  std::string body() const;
+
+private:
+  struct choice_state {
+    std::string text;
+    std::vector<dataflow::token_record> tokens;
+    dataflow::finish_reason reason = dataflow::finish_reason::stop;
+    std::string stopped_by;
+  };
+
+  answer_shape shape_;
+  answer_progress progress_;
+  std::vector<choice_state> choices_;
+  std::vector<std::vector<dataflow::token_record>> scored_; // per prompt
+};
+
+} // namespace troupe::server
