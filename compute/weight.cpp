@@ -191,13 +191,16 @@ float scale_at(const weight_matrix& matrix, uint32_t output, uint32_t block) {
 void unpack_row(const weight_matrix& matrix, uint32_t output, float* out) {
   TROUPE_CHECK(output < matrix.outputs());
   const weight_layout layout = matrix.layout();
-  for (uint32_t k = 0; k < layout.inputs; ++k) {
-    if (layout.quantised()) {
-      out[k] = scale_at(matrix, output, k / quant_block) *
-               static_cast<float>(quant_at(matrix, output, k));
-      continue;
+  if (layout.quantised()) {
+    for (uint32_t k = 0; k < layout.inputs; ++k) {
+      const auto q = static_cast<float>(quant_at(matrix, output, k));
+      out[k] = scale_at(matrix, output, k / quant_block) * q;
     }
-    const size_t at = layout.float_index(output, k);
+    return;
+  }
+  const size_t step = size_t{layout.width(output / weight_layout::group_columns)} * panel;
+  size_t at = layout.inputs == 0 ? 0 : layout.float_index(output, 0);
+  for (uint32_t k = 0; k < layout.inputs; ++k, at += step) {
     switch (layout.format) {
       case weight_format::bf16: out[k] = bf16_to_f32(matrix.values().as<uint16_t>()[at]); break;
       case weight_format::f16: out[k] = f16_to_f32(matrix.values().as<uint16_t>()[at]); break;

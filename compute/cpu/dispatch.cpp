@@ -2,6 +2,7 @@
 #include "compute/cpu/dispatch.hpp"
 
 #include "base/check.hpp"
+#include "compute/cpu/team_kernels.hpp"
 #include "compute/reference/kernels.hpp"
 
 namespace troupe::compute {
@@ -61,6 +62,12 @@ instruction_set widest_supported() {
 
 std::unique_ptr<kernels> make_kernels(instruction_set set, thread_team& team) {
   TROUPE_CHECK(supported(set) && set != instruction_set::automatic);
+#if defined(__x86_64__)
+  if (set == instruction_set::avx512) {
+    return std::make_unique<team_kernels>(avx512_kernels(), team);
+  }
+  if (set == instruction_set::avx2) return std::make_unique<team_kernels>(avx2_kernels(), team);
+#endif
   static_cast<void>(team);
   return std::make_unique<reference_kernels>();
 }

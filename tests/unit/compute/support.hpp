@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/random.hpp"
+#include "base/text.hpp"
 #include "compute/cpu_executor.hpp"
 #include "compute/weight.hpp"
 

@@ -1,0 +1,204 @@
+// Products of rows with one group of weight panels, for any vector unit. One sum per output element,
+// inputs ascending (docs/numerics.md): the blocking below decides which sums are in registers
+// together, never how a sum is formed.
+#pragma once
+
+#include "compute/cpu/kernel_table.hpp"
+
+namespace troupe::compute {
+
+// Everything here is a template over the vector unit, so no two of them share an instance.
+template <class S>
+struct matmul_kernels {
+  using f = typename S::f;
+
+  struct f32_weights {
+    using stored = float;
+    static f load(const stored* p) { return S::load(p); }
+  };
+  struct bf16_weights {
+    using stored = uint16_t;
+    static f load(const stored* p) { return S::load_bf16(p); }
+  };
+  struct f16_weights {
+    using stored = uint16_t;
+    static f load(const stored* p) { return S::load_f16(p); }
+  };
+  struct int8_weights {
+    static constexpr int offset = 128;
+    static constexpr size_t pair_bytes = 128; // two quadruples of 16 columns
+    static void load(const uint8_t* p, typename S::quad& a, typename S::quad& b) {
+      S::load_int8(p, a, b);
+    }
+  };
+  struct int4_weights {
+    static constexpr int offset = 8;
+    static constexpr size_t pair_bytes = 64;
+    static void load(const uint8_t* p, typename S::quad& a, typename S::quad& b) {
+      S::load_int4(p, a, b);
+    }
+  };
+
+  // One vector of sums for a row and 16 columns, of which `columns` exist.
+  static void finish(const tile_output& out, uint32_t row, uint32_t column, f sum) {
+    if (column >= out.columns) return;
+    const uint32_t left = out.columns - column;
+    const uint32_t count = left < 16 ? left : 16;
+    if (out.bias != nullptr) sum = S::add(sum, S::load_part(out.bias + column, count));
+    if (out.residual != nullptr) {
+      sum = S::add(sum, S::load_part(out.residual + row * out.residual_stride + column, count));
+    }
+    S::store_part(out.y + row * out.y_stride + column, sum, count);
+  }
+
+  // R rows from `row` on, P panels from `panel` on.
+  template <class W, int R, int P>
+  static void float_step(const float_tile& t, uint32_t row, uint32_t panel) {
+    f sums[R][P];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sums[r][p] = S::set(0.0f);
+    }
+    const float* x = t.x + row * t.x_stride;
+    const size_t x_stride = t.x_stride;
+    const size_t step = size_t{t.width} * 16;
+    const auto* w = static_cast<const typename W::stored*>(t.weights) + panel * 16;
+    const uint32_t inputs = t.inputs;
+    for (uint32_t k = 0; k < inputs; ++k) {
+      f weights[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) weights[p] = W::load(w + p * 16);
+      w += step;
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const f one = S::set(x[r * x_stride + k]);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) sums[r][p] = S::fma(one, weights[p], sums[r][p]);
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int p = 0; p < P; ++p) finish(t.out, row + r, (panel + p) * 16, sums[r][p]);
+    }
+  }
+
+  // All rows from `row` on, R at a time as long as there are that many, then fewer.
+  template <class W, int R, int P>
+  static void float_rows(const float_tile& t, uint32_t row, uint32_t panel) {
+    for (; row + R <= t.rows; row += R) float_step<W, R, P>(t, row, panel);
+    if constexpr (R > 1) float_rows<W, R - 1, P>(t, row, panel);
+  }
+
+  template <class W>
+  static void float_product(const float_tile& t) {
+    constexpr uint32_t most_wide = S::rows_wide;
+    if (t.width == 4 && (most_wide > 1 || t.rows == 1)) {
+      float_rows<W, S::rows_wide, 4>(t, 0, 0);
+      return;
+    }
+    for (uint32_t panel = 0; panel < t.width; ++panel) {
+      float_rows<W, S::rows_narrow, 1>(t, 0, panel);
+    }
+  }
+
+  template <class W, int R, int P>
+  static void block_step(const block_tile& t, uint32_t row, uint32_t panel) {
+    f sums[R][P];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sums[r][p] = S::set(0.0f);
+    }
+    constexpr size_t panel_bytes = 4 * W::pair_bytes;
+    const size_t x_stride = size_t{t.blocks} * 32;
+    const uint8_t* w = t.weights + panel * panel_bytes;
+    const uint16_t* scales = t.scales + panel * 16;
+    for (uint32_t b = 0; b < t.blocks; ++b) {
+      const int8_t* x = t.x + row * x_stride + size_t{b} * 32;
+      const size_t block = size_t{row} * t.blocks + b;
+      typename S::template block_sum<W::offset> dots[R][P];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) dots[r][p].start(t.x_sums[block + size_t(r) * t.blocks]);
+      }
+#pragma GCC unroll 4
+      for (int pair = 0; pair < 4; ++pair) {
+        typename S::quad first[P];
+        typename S::quad second[P];
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) {
+          W::load(w + p * panel_bytes + pair * W::pair_bytes, first[p], second[p]);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const int8_t* eight = x + r * x_stride + pair * 8;
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) dots[r][p].add(first[p], eight);
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) dots[r][p].add(second[p], eight + 4);
+        }
+      }
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        const f scale = S::load_bf16(scales + p * 16);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const size_t at = block + size_t(r) * t.blocks;
+          const f dot = dots[r][p].finish(t.x_sums[at]);
+          sums[r][p] = S::fma(dot, S::mul(S::set(t.x_scales[at]), scale), sums[r][p]);
+        }
+      }
+      w += t.width * panel_bytes;
+      scales += t.width * 16;
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int p = 0; p < P; ++p) finish(t.out, row + r, (panel + p) * 16, sums[r][p]);
+    }
+  }
+
+  template <class W, int R, int P>
+  static void block_rows(const block_tile& t, uint32_t row, uint32_t panel) {
+    for (; row + R <= t.rows; row += R) block_step<W, R, P>(t, row, panel);
+    if constexpr (R > 1) block_rows<W, R - 1, P>(t, row, panel);
+  }
+
+  template <class W>
+  static void block_product(const block_tile& t) {
+    if (t.width == 4 && t.rows <= uint32_t{S::block_rows_wide}) {
+      block_rows<W, S::block_rows_wide, 4>(t, 0, 0);
+      return;
+    }
+    uint32_t panel = 0;
+    for (; panel + S::block_pair <= t.width; panel += S::block_pair) {
+      block_rows<W, S::block_rows_pair, S::block_pair>(t, 0, panel);
+    }
+    for (; panel < t.width; ++panel) block_rows<W, S::block_rows_pair, 1>(t, 0, panel);
+  }
+
+  // Per block of 32: scale = most / 127, q = round(x * (127 / most)); all zero below 2^-100; a NaN
+  // scale where an entry is not finite.
+  static void quantise_row(const float* x, uint32_t count, int8_t* q, float* scales, int32_t* sums) {
+    const f zero = S::set(0.0f);
+    for (uint32_t b = 0; b * 32 < count; ++b) {
+      const uint32_t left = count - b * 32;
+      const float* at = x + size_t{b} * 32;
+      const f low = left >= 16 ? S::load(at) : S::load_part(at, left);
+      const f high = left >= 32 ? S::load(at + 16) : left > 16 ? S::load_part(at + 16, left - 16) : zero;
+      const uint32_t bits = S::largest_magnitude(low, high);
+      float most;
+      __builtin_memcpy(&most, &bits, 4);
+      int8_t* out = q + size_t{b} * 32;
+      if (bits >= 0x7f800000u || most < 0x1p-100f) {
+        scales[b] = bits >= 0x7f800000u ? __builtin_nanf("") : 0.0f;
+        sums[b] = S::round_block(zero, zero, out);
+        continue;
+      }
+      const f inverse = S::set(127.0f / most);
+      scales[b] = most / 127.0f;
+      sums[b] = S::round_block(S::mul(low, inverse), S::mul(high, inverse), out);
+    }
+  }
+};
+
+} // namespace troupe::compute
