@@ -202,6 +202,8 @@ TEST_F(model_bundle_test, names_the_broken_file) {
     copy_golden("olmoe_base");
     put(file, "{\"broken\": ");
     expect_failure(status_code::corrupt, {directory + "/" + file});
+    put(file, "");
+    expect_failure(status_code::corrupt, {directory + "/" + file});
     remove(file);
   }
 }

@@ -1,0 +1,139 @@
+// Knows which files a model directory has and says what is missing in terms of them.
+#include "actors/model_directory.hpp"
+
+#include "base/text.hpp"
+
+#include <algorithm>
+
+namespace troupe::actors {
+namespace {
+
+constexpr size_t config_bytes_max = 16 << 20;
+constexpr size_t tokenizer_bytes_max = 512 << 20;
+constexpr size_t shard_map_bytes_max = 256 << 20;
+constexpr std::string_view single_file = "model.safetensors";
+constexpr std::string_view shard_map_file = "model.safetensors.index.json";
+
+} // namespace
+
+result<model_directory> model_directory::open(const storage::file_system& files, std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  model_directory out(files, std::move(path));
+  if (const auto checked = out.check(); !checked.ok()) return fail(checked);
+  return out;
+}
+
+std::string model_directory::path_of(std::string_view file) const {
+  return path_.ends_with('/') ? text(path_, file) : text(path_, "/", file);
+}
+
+std::string model_directory::name() const {
+  const size_t slash = path_.rfind('/');
+  return slash == std::string::npos ? path_ : path_.substr(slash + 1);
+}
+
+status model_directory::check() const {
+  if (path_.empty()) return status(status_code::invalid_argument, "the path of the model directory is empty");
+  if (has("config.json")) return {};
+  const auto names = files_.list(path_);
+  if (!names) return status(names.error().code(), text("no model directory: ", names.error().why()));
+  const auto is_gguf = [](const std::string& name) { return name.ends_with(".gguf"); };
+  const bool gguf = std::any_of(names->begin(), names->end(), is_gguf);
+  return status(status_code::not_found,
+                text(path_, ": has no config.json, so it is no model directory; needed are config.json, "
+                            "tokenizer.json and model.safetensors",
+                     gguf ? " (GGUF files cannot be read)" : ""));
+}
+
+result<model_texts> model_directory::read_texts() const {
+  auto config = need("config.json", config_bytes_max, "it describes the model");
+  if (!config) return fail(config.error());
+  auto tokenizer = need("tokenizer.json", tokenizer_bytes_max,
+                        "text becomes tokens through it (tokenizer.model and vocab.json are not read; "
+                        "transformers writes tokenizer.json with save_pretrained)");
+  if (!tokenizer) return fail(tokenizer.error());
+  auto generation = want("generation_config.json", config_bytes_max);
+  if (!generation) return fail(generation.error());
+  auto tokenizer_config = want("tokenizer_config.json", config_bytes_max);
+  if (!tokenizer_config) return fail(tokenizer_config.error());
+  return model_texts{std::move(*config), std::move(*generation), std::move(*tokenizer),
+                     std::move(*tokenizer_config)};
+}
+
+result<mapped_weights> model_directory::map_weights() const {
+  if (has(single_file)) return map_single();
+  if (has(shard_map_file)) return map_shards();
+  return fail(status_code::not_found, text(path_, ": has neither ", single_file, " nor ", shard_map_file,
+                                           "; weights are read from safetensors only"));
+}
+
+status model_directory::in_directory(const status& failure) const {
+  const std::string_view why = failure.why();
+  const bool names_file = why.substr(0, why.find(':')).ends_with(".safetensors");
+  return status(failure.code(), names_file ? path_of(why) : text(path_, ": ", why));
+}
+
+result<text_file> model_directory::read(std::string_view file, size_t bytes_max) const {
+  auto content = files_.read_text(path_of(file), bytes_max);
+  if (!content) return fail(content.error());
+  return text_file{.path = path_of(file), .content = std::move(*content)};
+}
+
+result<text_file> model_directory::need(std::string_view file, size_t bytes_max,
+                                        std::string_view what_for) const {
+  if (has(file)) return read(file, bytes_max);
+  return fail(status_code::not_found, text(path_of(file), ": is missing; ", what_for));
+}
+
+result<text_file> model_directory::want(std::string_view file, size_t bytes_max) const {
+  if (has(file)) return read(file, bytes_max);
+  return text_file{.path = path_of(file), .content = {}, .present = false};
+}
+
+result<model::safetensors_file> model_directory::map_file(std::string_view file, mapped_weights& into) const {
+  auto mapped = files_.map(path_of(file));
+  if (!mapped) return fail(mapped.error());
+  const auto bytes = (*mapped)->bytes();
+  into.file_bytes.emplace_back(file, bytes.size());
+  into.files.push_back(std::move(*mapped));
+  auto tensors = model::safetensors_file::parse(std::string(file), bytes);
+  if (!tensors) return fail(in_directory(tensors.error()));
+  return tensors;
+}
+
+result<mapped_weights> model_directory::map_single() const {
+  mapped_weights out;
+  auto tensors = map_file(single_file, out);
+  if (!tensors) return fail(tensors.error());
+  out.index = model::tensor_index(std::move(*tensors));
+  return out;
+}
+
+result<mapped_weights> model_directory::map_shards() const {
+  const auto listing = read(shard_map_file, shard_map_bytes_max);
+  if (!listing) return fail(listing.error());
+  auto map = model::parse_shard_map(listing->content, listing->path);
+  if (!map) return fail(map.error());
+  mapped_weights out;
+  std::vector<model::safetensors_file> shards;
+  for (const auto& name : map->shards) {
+    if (!has(name))
+      return fail(status_code::not_found, text(path_of(name), ": is missing, but ", listing->path, " lists it"));
+    auto tensors = map_file(name, out);
+    if (!tensors) return fail(tensors.error());
+    shards.push_back(std::move(*tensors));
+  }
+  auto index = model::tensor_index::sharded(*map, std::move(shards));
+  if (!index) return fail(in_directory(index.error()));
+  out.index = std::move(*index);
+  return out;
+}
+
+result<model::tokenizer> parse_tokenizer(const model_texts& texts) {
+  const auto& file = texts.tokenizer;
+  const auto& config = texts.tokenizer_config;
+  if (!config.present) return model::tokenizer::parse(file.content, file.path);
+  return model::tokenizer::parse(file.content, file.path, config.content, config.path);
+}
+
+} // namespace troupe::actors

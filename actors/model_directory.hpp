@@ -1,0 +1,71 @@
+// A model directory in the form of Hugging Face: finds its files and reads or maps them through the file
+// seam. Every failure names the file.
+#pragma once
+
+#include "base/status.hpp"
+#include "model/tensor_index.hpp"
+#include "model/tokenizer.hpp"
+#include "storage/file_system.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace troupe::actors {
+
+// A small text file, with the path that messages name.
+struct text_file {
+  std::string path;
+  std::string content;
+  bool present = true; // optional files need not be
+};
+
+struct model_texts {
+  text_file config, generation, tokenizer, tokenizer_config;
+};
+
+// The weight files and what keeps their bytes there. Tensors know their file by its bare name.
+struct mapped_weights {
+  std::vector<std::unique_ptr<storage::mapped_file>> files;
+  std::vector<std::pair<std::string, uint64_t>> file_bytes; // by name
+  model::tensor_index index;
+};
+
+class model_directory {
+public:
+  // Fails when there is no directory or when it is not that of a model. `files` must outlive it.
+  static result<model_directory> open(const storage::file_system& files, std::string path);
+
+  const std::string& path() const { return path_; }
+  std::string name() const; // last part of the path
+  std::string path_of(std::string_view file) const;
+
+  // config.json and tokenizer.json must be there; the others may be.
+  result<model_texts> read_texts() const;
+  // model.safetensors, else the shards of model.safetensors.index.json. Reads headers only.
+  result<mapped_weights> map_weights() const;
+
+  // A failure of the weights' readers, which begins with a bare file name or speaks of no file.
+  status in_directory(const status& failure) const;
+
+private:
+  model_directory(const storage::file_system& files, std::string path) : files_(files), path_(std::move(path)) {}
+  status check() const;
+  bool has(std::string_view file) const { return files_.exists(path_of(file)); }
+  result<text_file> read(std::string_view file, size_t bytes_max) const;
+  result<text_file> need(std::string_view file, size_t bytes_max, std::string_view what_for) const;
+  result<text_file> want(std::string_view file, size_t bytes_max) const;
+  result<model::safetensors_file> map_file(std::string_view file, mapped_weights& into) const;
+  result<mapped_weights> map_single() const;
+  result<mapped_weights> map_shards() const;
+
+  const storage::file_system& files_;
+  std::string path_;
+};
+
+result<model::tokenizer> parse_tokenizer(const model_texts& texts);
+
+} // namespace troupe::actors
