@@ -24,7 +24,7 @@ struct sampling_options {
   float repetition_penalty = 1;
   float presence_penalty = 0;
   float frequency_penalty = 0;
-  std::vector<std::pair<int32_t, float>> logit_bias;
+  std::vector<std::pair<int32_t, float>> logit_bias{};
   uint64_t seed = 0;
 };
 
@@ -60,13 +60,13 @@ struct sampled_token {
 };
 
 struct sample_args {
-  std::span<const float> logits; // [vocabulary]
+  std::span<const float> logits{}; // [vocabulary]
   const sampling_options* options = nullptr;
   const token_history* history = nullptr;
   uint32_t choice = 0;            // which of the n answers
   uint32_t position = 0;          // of the token to be drawn, in the whole sequence
-  std::optional<uint32_t> top_logprobs; // absent: none; 0: the token's own only
-  std::span<const int32_t> banned; // ids that may not be drawn (eos before min_tokens)
+  std::optional<uint32_t> top_logprobs{}; // absent: none; 0: the token's own only
+  std::span<const int32_t> banned{}; // ids that may not be drawn (eos before min_tokens)
 };
 
 // `scratch` is reused between calls to avoid allocation. A row with a NaN fails with `corrupt`.
