@@ -40,14 +40,14 @@ struct engine_metrics {
   std::array<uint64_t, 5> requests_finished{}; // by dataflow::finish_reason, counted per choice
   uint64_t prompt_tokens = 0;
   uint64_t generated_tokens = 0;
-  uint64_t cached_tokens = 0; // prompt tokens taken from the prefix cache
+  uint64_t cached_tokens = 0;  // prompt tokens taken from the prefix cache
   uint64_t prefix_queries = 0; // tokens looked up
   uint64_t preemptions = 0;
   uint64_t steps = 0;
   uint64_t pages_total = 0;
-  uint64_t pages_used = 0;   // held by running requests
-  uint64_t pages_cached = 0; // kept for reuse, free for the taking
-  uint64_t restarts = 0;     // actors restarted by the node supervisor
+  uint64_t pages_used = 0;                          // held by running requests
+  uint64_t pages_cached = 0;                        // kept for reuse, free for the taking
+  uint64_t restarts = 0;                            // actors restarted by the node supervisor
   std::vector<std::vector<uint64_t>> expert_tokens; // [layer][expert] rows computed
   histogram time_to_first_token_s;
   histogram inter_token_latency_s;
@@ -58,7 +58,8 @@ struct engine_metrics {
 
 class engine {
 public:
-  // Called on an engine thread, in order; must not block. After `completed` or `failed` never again.
+  // Called on an engine thread, in order; must not block. After `completed` or `failed` never
+  // again.
   using event_sink = std::function<void(dataflow::stream_event)>;
 
   virtual ~engine() = default;
@@ -67,8 +68,8 @@ public:
   // exhausted (queue full, try later), unavailable (draining). Any thread.
   virtual result<request_handle> submit(dataflow::generation_request request, event_sink sink) = 0;
 
-  // Ends a request and frees everything it held; its sink hears `finished` with `cancelled` and then
-  // `completed`. Unknown or finished handles are ignored. Any thread.
+  // Ends a request and frees everything it held; its sink hears `finished` with `cancelled` and
+  // then `completed`. Unknown or finished handles are ignored. Any thread.
   virtual void cancel(request_handle handle) = 0;
 
   virtual engine_metrics metrics() = 0;
@@ -83,7 +84,7 @@ public:
   virtual const model::chat_template* chat_template() const = 0; // nullptr: the model has none
   virtual const model::description& description() const = 0;
   virtual const model::generation_defaults& generation_defaults() const = 0;
-  virtual uint32_t positions_max() const = 0; // prompt and answer together, per sequence
+  virtual uint32_t positions_max() const = 0;  // prompt and answer together, per sequence
   virtual std::string fingerprint() const = 0; // changes when weights or configuration change
 };
 

@@ -1,10 +1,11 @@
-// Hands the files of a model directory to the readers of model/. The weight files stay mapped only while
-// their tensors are packed.
+// Hands the files of a model directory to the readers of model/. The weight files stay mapped only
+// while their tensors are packed.
 #include "actors/model_bundle.hpp"
 
 #include "actors/model_directory.hpp"
 #include "actors/model_fingerprint.hpp"
 #include "base/text.hpp"
+#include "model/chat_template.hpp"
 #include "model/description.hpp"
 #include "model/generation_defaults.hpp"
 #include "model/tokenizer.hpp"
@@ -15,6 +16,21 @@
 
 namespace troupe::actors {
 namespace {
+
+// A model whose template is missing or cannot be understood still completes texts; chats are
+// refused.
+void read_chat_template(const model_texts& texts, model_bundle& out) {
+  const auto found =
+      model::find_chat_template(texts.chat_template.content, texts.tokenizer_config.content);
+  if (!found && found.error().code() == status_code::not_found) return;
+  auto parsed =
+      found ? model::chat_template::parse(found->source, found->file_name) : fail(found.error());
+  if (parsed)
+    out.chat_template = std::make_shared<const model::chat_template>(std::move(*parsed));
+  else
+    out.warnings.push_back(text("chats are refused, because the chat template cannot be used: ",
+                                out.directory, "/", parsed.error().why()));
+}
 
 status parse_texts(const model_texts& texts, model_bundle& out) {
   auto description = model::parse_config(texts.config.content, texts.config.path);
@@ -32,8 +48,10 @@ status parse_texts(const model_texts& texts, model_bundle& out) {
   auto tokenizer = parse_tokenizer(texts);
   if (!tokenizer) return tokenizer.error();
   out.tokenizer = std::make_shared<const model::tokenizer>(std::move(*tokenizer));
+  read_chat_template(texts, out);
   if (out.tokenizer->id_limit() > out.description->vocabulary) {
-    out.warnings.push_back(text(texts.tokenizer.path, ": has ids up to ", out.tokenizer->id_limit() - 1, ", but the model's vocab_size is ",
+    out.warnings.push_back(text(texts.tokenizer.path, ": has ids up to ",
+                                out.tokenizer->id_limit() - 1, ", but the model's vocab_size is ",
                                 out.description->vocabulary,
                                 "; text that needs the tokens beyond it is refused"));
   }
@@ -78,7 +96,8 @@ result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_syst
   bundle->weights = std::make_shared<const model::model_weights>(std::move(*weights));
 
   fingerprint_builder fingerprint;
-  for (const auto* part : {&texts->config, &texts->generation, &texts->tokenizer, &texts->tokenizer_config})
+  for (const auto* part : {&texts->config, &texts->generation, &texts->tokenizer,
+                           &texts->tokenizer_config, &texts->chat_template})
     fingerprint.add_text(part->content);
   for (const auto& [name, bytes] : mapped->file_bytes) fingerprint.add_file(name, bytes);
   for (const auto& [name, tensor] : mapped->index.tensors()) fingerprint.add_tensor(tensor);

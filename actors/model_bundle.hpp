@@ -1,4 +1,5 @@
-// A model directory in the form of Hugging Face, read and packed: all that a node needs to serve it.
+// A model directory in the form of Hugging Face, read and packed: all that a node needs to serve
+// it.
 #pragma once
 
 #include "base/status.hpp"
@@ -28,7 +29,7 @@ namespace troupe::actors {
 
 // Immutable once loaded; shared by the engine's parts, which outlive no bundle they use.
 struct model_bundle {
-  std::string name;      // last part of the directory's path, unless told otherwise
+  std::string name; // last part of the directory's path, unless told otherwise
   std::string directory;
   std::shared_ptr<const model::description> description;
   std::shared_ptr<const model::generation_defaults> generation_defaults;
@@ -36,7 +37,8 @@ struct model_bundle {
   std::shared_ptr<const model::chat_template> chat_template; // nullptr: the model has none
   std::shared_ptr<const model::model_weights> weights;
   uint64_t weight_version = 1;
-  uint64_t fingerprint = 0; // of configuration and weight files (names, sizes, headers) and the format
+  uint64_t fingerprint =
+      0; // of configuration and weight files (names, sizes, headers) and the format
   std::vector<std::string> warnings; // e.g. tensors nobody asked for
 };
 
@@ -48,8 +50,8 @@ struct model_bundle_options {
 };
 
 // Reads config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
-// chat_template.jinja and model.safetensors (or the shards of model.safetensors.index.json). Failures
-// name the file and the field or tensor.
+// chat_template.jinja and model.safetensors (or the shards of model.safetensors.index.json).
+// Failures name the file and the field or tensor.
 result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_system& files,
                                                               compute::executor& executor,
                                                               const model_bundle_options& options);

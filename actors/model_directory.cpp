@@ -33,38 +33,45 @@ std::string model_directory::name() const {
 }
 
 status model_directory::check() const {
-  if (path_.empty()) return status(status_code::invalid_argument, "the path of the model directory is empty");
+  if (path_.empty())
+    return status(status_code::invalid_argument, "the path of the model directory is empty");
   if (has("config.json")) return {};
   const auto names = files_.list(path_);
-  if (!names) return status(names.error().code(), text("no model directory: ", names.error().why()));
+  if (!names)
+    return status(names.error().code(), text("no model directory: ", names.error().why()));
   const auto is_gguf = [](const std::string& name) { return name.ends_with(".gguf"); };
   const bool gguf = std::any_of(names->begin(), names->end(), is_gguf);
   return status(status_code::not_found,
-                text(path_, ": has no config.json, so it is no model directory; needed are config.json, "
-                            "tokenizer.json and model.safetensors",
+                text(path_,
+                     ": has no config.json, so it is no model directory; needed are config.json, "
+                     "tokenizer.json and model.safetensors",
                      gguf ? " (GGUF files cannot be read)" : ""));
 }
 
 result<model_texts> model_directory::read_texts() const {
   auto config = need("config.json", config_bytes_max, "it describes the model");
   if (!config) return fail(config.error());
-  auto tokenizer = need("tokenizer.json", tokenizer_bytes_max,
-                        "text becomes tokens through it (tokenizer.model and vocab.json are not read; "
-                        "transformers writes tokenizer.json with save_pretrained)");
+  auto tokenizer =
+      need("tokenizer.json", tokenizer_bytes_max,
+           "text becomes tokens through it (tokenizer.model and vocab.json are not read; "
+           "transformers writes tokenizer.json with save_pretrained)");
   if (!tokenizer) return fail(tokenizer.error());
   auto generation = want("generation_config.json", config_bytes_max);
   if (!generation) return fail(generation.error());
   auto tokenizer_config = want("tokenizer_config.json", config_bytes_max);
   if (!tokenizer_config) return fail(tokenizer_config.error());
+  auto chat_template = want("chat_template.jinja", config_bytes_max);
+  if (!chat_template) return fail(chat_template.error());
   return model_texts{std::move(*config), std::move(*generation), std::move(*tokenizer),
-                     std::move(*tokenizer_config)};
+                     std::move(*tokenizer_config), std::move(*chat_template)};
 }
 
 result<mapped_weights> model_directory::map_weights() const {
   if (has(single_file)) return map_single();
   if (has(shard_map_file)) return map_shards();
-  return fail(status_code::not_found, text(path_, ": has neither ", single_file, " nor ", shard_map_file,
-                                           "; weights are read from safetensors only"));
+  return fail(status_code::not_found,
+              text(path_, ": has neither ", single_file, " nor ", shard_map_file,
+                   "; weights are read from safetensors only"));
 }
 
 status model_directory::in_directory(const status& failure) const {
@@ -90,7 +97,8 @@ result<text_file> model_directory::want(std::string_view file, size_t bytes_max)
   return text_file{.path = path_of(file), .content = {}, .present = false};
 }
 
-result<model::safetensors_file> model_directory::map_file(std::string_view file, mapped_weights& into) const {
+result<model::safetensors_file> model_directory::map_file(std::string_view file,
+                                                          mapped_weights& into) const {
   auto mapped = files_.map(path_of(file));
   if (!mapped) return fail(mapped.error());
   const auto bytes = (*mapped)->bytes();
@@ -118,7 +126,8 @@ result<mapped_weights> model_directory::map_shards() const {
   std::vector<model::safetensors_file> shards;
   for (const auto& name : map->shards) {
     if (!has(name))
-      return fail(status_code::not_found, text(path_of(name), ": is missing, but ", listing->path, " lists it"));
+      return fail(status_code::not_found,
+                  text(path_of(name), ": is missing, but ", listing->path, " lists it"));
     auto tensors = map_file(name, out);
     if (!tensors) return fail(tensors.error());
     shards.push_back(std::move(*tensors));

@@ -1,5 +1,5 @@
-// A model directory in the form of Hugging Face: finds its files and reads or maps them through the file
-// seam. Every failure names the file.
+// A model directory in the form of Hugging Face: finds its files and reads or maps them through the
+// file seam. Every failure names the file.
 #pragma once
 
 #include "base/status.hpp"
@@ -24,7 +24,7 @@ struct text_file {
 };
 
 struct model_texts {
-  text_file config, generation, tokenizer, tokenizer_config;
+  text_file config, generation, tokenizer, tokenizer_config, chat_template;
 };
 
 // The weight files and what keeps their bytes there. Tensors know their file by its bare name.
@@ -52,7 +52,8 @@ public:
   status in_directory(const status& failure) const;
 
 private:
-  model_directory(const storage::file_system& files, std::string path) : files_(files), path_(std::move(path)) {}
+  model_directory(const storage::file_system& files, std::string path)
+      : files_(files), path_(std::move(path)) {}
   status check() const;
   bool has(std::string_view file) const { return files_.exists(path_of(file)); }
   result<text_file> read(std::string_view file, size_t bytes_max) const;

@@ -11,11 +11,15 @@ constexpr size_t whole_bytes_max = 1024;
 constexpr size_t pieces = 32;
 constexpr size_t piece_bytes = 32;
 
-uint64_t fold(uint64_t value) { return (value ^ (value >> 32)) * multiplier; }
+uint64_t fold(uint64_t value) {
+  return (value ^ (value >> 32)) * multiplier;
+}
 
 } // namespace
 
-void fingerprint_builder::add_word(uint64_t word) { state_ = fold(state_ ^ fold(word)) + word; }
+void fingerprint_builder::add_word(uint64_t word) {
+  state_ = fold(state_ ^ fold(word)) + word;
+}
 
 void fingerprint_builder::add_bytes(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -50,6 +54,8 @@ void fingerprint_builder::add_tensor(const model::stored_tensor& tensor) {
     add_bytes(tensor.data.subspan(last * i / (pieces - 1), piece_bytes));
 }
 
-uint64_t fingerprint_builder::value() const { return fold(fold(state_)); }
+uint64_t fingerprint_builder::value() const {
+  return fold(fold(state_));
+}
 
 } // namespace troupe::actors

@@ -1,5 +1,5 @@
-// A cheap identity of a model: the same files in the same format give the same number on every machine.
-// Not for security: whoever wants to can make two models collide.
+// A cheap identity of a model: the same files in the same format give the same number on every
+// machine. Not for security: whoever wants to can make two models collide.
 #pragma once
 
 #include "model/safetensors.hpp"
@@ -16,8 +16,8 @@ public:
   // Each text counts with its length, so that moving a byte from one to the next changes the value.
   void add_text(std::string_view content);
   void add_file(std::string_view name, uint64_t bytes);
-  // Name, type, shape, place and a sample of the values: all of a small tensor, evenly spread pieces
-  // of a large one, so that models of many gigabytes cost milliseconds.
+  // Name, type, shape, place and a sample of the values: all of a small tensor, evenly spread
+  // pieces of a large one, so that models of many gigabytes cost milliseconds.
   void add_tensor(const model::stored_tensor& tensor);
 
   uint64_t value() const;

@@ -11,7 +11,8 @@
 namespace troupe::log {
 namespace {
 
-constexpr std::array<std::string_view, 6> names = {"trace", "debug", "info", "warn", "error", "off"};
+constexpr std::array<std::string_view, 6> names = {"trace", "debug", "info",
+                                                   "warn",  "error", "off"};
 
 std::atomic<level> least{level::info};
 
@@ -28,9 +29,13 @@ spdlog::logger& logger() {
 
 } // namespace
 
-void set_level(level at) { least.store(at, std::memory_order_relaxed); }
+void set_level(level at) {
+  least.store(at, std::memory_order_relaxed);
+}
 
-level current_level() { return least.load(std::memory_order_relaxed); }
+level current_level() {
+  return least.load(std::memory_order_relaxed);
+}
 
 bool parse_level(std::string_view name, level& out) {
   for (size_t i = 0; i < names.size(); ++i) {

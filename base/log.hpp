@@ -20,9 +20,17 @@ bool parse_level(std::string_view name, level& out);
 // Writes one line. Any thread; never throws.
 void write(level at, std::string_view line);
 
-inline void debug(std::string_view line) { write(level::debug, line); }
-inline void info(std::string_view line) { write(level::info, line); }
-inline void warn(std::string_view line) { write(level::warn, line); }
-inline void error(std::string_view line) { write(level::error, line); }
+inline void debug(std::string_view line) {
+  write(level::debug, line);
+}
+inline void info(std::string_view line) {
+  write(level::info, line);
+}
+inline void warn(std::string_view line) {
+  write(level::warn, line);
+}
+inline void error(std::string_view line) {
+  write(level::error, line);
+}
 
 } // namespace troupe::log

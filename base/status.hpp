@@ -17,12 +17,12 @@ enum class status_code : uint8_t {
   ok,
   invalid_argument, // the caller asked for something that cannot be
   not_found,
-  corrupt,      // bytes that do not mean what they should
-  unavailable,  // not now; may work later or elsewhere
-  exhausted,    // a bound is reached: memory, credit, queue
+  corrupt,     // bytes that do not mean what they should
+  unavailable, // not now; may work later or elsewhere
+  exhausted,   // a bound is reached: memory, credit, queue
   timed_out,
   device_lost,
-  unsupported,  // well formed, but not something this build can do
+  unsupported, // well formed, but not something this build can do
   cancelled,
 };
 
@@ -38,7 +38,8 @@ public:
   }
   bool ok() const { return code_ == status_code::ok; }
   status_code code() const { return code_; }
-  // What happened, where (file, field, position) and, where known, what to do; for a person to read.
+  // What happened, where (file, field, position) and, where known, what to do; for a person to
+  // read.
   const std::string& why() const { return why_; }
 
   // The same failure seen from further out: "context: why".
@@ -57,12 +58,14 @@ using result = tl::expected<T, status>;
 inline tl::unexpected<status> fail(status_code code, std::string why) {
   return tl::make_unexpected(status(code, std::move(why)));
 }
-inline tl::unexpected<status> fail(status why) { return tl::make_unexpected(std::move(why)); }
+inline tl::unexpected<status> fail(status why) {
+  return tl::make_unexpected(std::move(why));
+}
 
 } // namespace troupe
 
 // For functions that return a status.
-#define TROUPE_RETURN_IF_ERROR(expr)                      \
-  do {                                                    \
+#define TROUPE_RETURN_IF_ERROR(expr)                       \
+  do {                                                     \
     if (::troupe::status s_ = (expr); !s_.ok()) return s_; \
   } while (false)

@@ -8,8 +8,12 @@
 namespace troupe {
 
 namespace text_parts {
-inline void append(std::string& out, std::string_view part) { out += part; }
-inline void append(std::string& out, char part) { out += part; }
+inline void append(std::string& out, std::string_view part) {
+  out += part;
+}
+inline void append(std::string& out, char part) {
+  out += part;
+}
 template <std::integral T>
 void append(std::string& out, T part) {
   out += std::to_string(part);
@@ -26,7 +30,8 @@ std::string text(const Parts&... parts) {
   return out;
 }
 
-// The entry of `names` with the fewest edits to `name`, for "did you mean"; empty when none is near.
+// The entry of `names` with the fewest edits to `name`, for "did you mean"; empty when none is
+// near.
 template <class Range>
 std::string nearest_name(std::string_view name, const Range& names);
 

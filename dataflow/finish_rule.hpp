@@ -1,4 +1,5 @@
-// When a stream ends by what has been drawn. (Stop texts are the ingress's business: they need text.)
+// When a stream ends by what has been drawn. (Stop texts are the ingress's business: they need
+// text.)
 #pragma once
 
 #include "dataflow/request.hpp"
@@ -11,10 +12,10 @@
 namespace troupe::dataflow {
 
 struct finish_facts {
-  int32_t token = 0;            // the one just drawn
-  uint32_t drawn = 0;           // tokens drawn so far, this one included
-  uint32_t known = 0;           // tokens of the whole sequence, this one included
-  uint32_t positions_max = 0;   // no sequence is longer
+  int32_t token = 0;                  // the one just drawn
+  uint32_t drawn = 0;                 // tokens drawn so far, this one included
+  uint32_t known = 0;                 // tokens of the whole sequence, this one included
+  uint32_t positions_max = 0;         // no sequence is longer
   std::span<const int32_t> eos_ids{}; // the model's
 };
 
@@ -27,8 +28,8 @@ struct finish_decision {
 std::optional<finish_decision> finish_after(const generation_request& request,
                                             const finish_facts& facts);
 
-// Ids that may not be drawn yet: every id that would end the stream before tokens_min. Empty when the
-// minimum is reached.
+// Ids that may not be drawn yet: every id that would end the stream before tokens_min. Empty when
+// the minimum is reached.
 std::vector<int32_t> banned_before_min(const generation_request& request, uint32_t drawn,
                                        std::span<const int32_t> eos_ids);
 

@@ -1,5 +1,5 @@
-// The file seam: what the engine reads (and later writes) goes through here, so that a simulation can
-// put a disk of its own behind it.
+// The file seam: what the engine reads (and later writes) goes through here, so that a simulation
+// can put a disk of its own behind it.
 #pragma once
 
 #include "base/status.hpp"

@@ -26,11 +26,15 @@ void memory_file_system::put(const std::string& path, std::string content) {
   files_[path] = std::make_shared<const std::string>(std::move(content));
 }
 
-void memory_file_system::remove(const std::string& path) { files_.erase(path); }
+void memory_file_system::remove(const std::string& path) {
+  files_.erase(path);
+}
 
-result<memory_file_system::content_pointer> memory_file_system::find(const std::string& path) const {
+result<memory_file_system::content_pointer> memory_file_system::find(
+    const std::string& path) const {
   if (const auto entry = files_.find(path); entry != files_.end()) return entry->second;
-  if (list(path)) return fail(status_code::invalid_argument, text(path, ": is a directory, not a file"));
+  if (list(path))
+    return fail(status_code::invalid_argument, text(path, ": is a directory, not a file"));
   return fail(status_code::not_found, text(path, ": cannot open: No such file or directory"));
 }
 
@@ -49,7 +53,9 @@ result<std::string> memory_file_system::read_text(const std::string& path, size_
   return **content;
 }
 
-bool memory_file_system::exists(const std::string& path) const { return files_.count(path) != 0; }
+bool memory_file_system::exists(const std::string& path) const {
+  return files_.count(path) != 0;
+}
 
 result<std::vector<std::string>> memory_file_system::list(const std::string& directory) const {
   const std::string prefix = directory.ends_with('/') ? directory : directory + "/";
@@ -61,7 +67,8 @@ result<std::vector<std::string>> memory_file_system::list(const std::string& dir
     if (names.empty() || names.back() != name) names.push_back(name);
   }
   if (names.empty())
-    return fail(status_code::not_found, text(directory, ": cannot list: No such file or directory"));
+    return fail(status_code::not_found,
+                text(directory, ": cannot list: No such file or directory"));
   return names;
 }
 

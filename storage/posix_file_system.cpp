@@ -17,9 +17,10 @@ namespace troupe::storage {
 namespace {
 
 status refused(const std::string& path, const char* action, int error) {
-  const auto code = error == ENOENT || error == ENOTDIR ? status_code::not_found
-                                                        : status_code::unavailable;
-  return status(code, text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
+  const auto code =
+      error == ENOENT || error == ENOTDIR ? status_code::not_found : status_code::unavailable;
+  return status(code,
+                text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
 }
 
 class descriptor {

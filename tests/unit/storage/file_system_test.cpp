@@ -34,7 +34,9 @@ private:
 
 class memory_fixture {
 public:
-  void put(const std::string& name, const std::string& content) { files_.put("/m/" + name, content); }
+  void put(const std::string& name, const std::string& content) {
+    files_.put("/m/" + name, content);
+  }
   const file_system& files() const { return files_; }
   std::string root() const { return "/m"; }
 

@@ -1,0 +1,61 @@
+// Protocol of a gating router: chooses experts for token rows, sends the rows to the expert shards,
+// and combines what comes back in routing order, never in order of arrival.
+#pragma once
+
+#include "actors/wiring.hpp"
+#include "compute/executor.hpp"
+#include "dataflow/pipeline.hpp"
+
+namespace troupe::model {
+struct description;
+struct model_weights;
+} // namespace troupe::model
+
+namespace troupe::actors {
+
+class metrics_board;
+class step_pool;
+
+// From the attention stage: the normed rows of the slot are ready for this layer's experts.
+// Answered with `rows_combined`.
+struct route_rows {
+  uint64_t epoch = 0;
+  uint64_t step = 0;
+  uint32_t slot = 0;
+  uint32_t layer = 0;
+};
+
+// From an expert shard: its rows of the slot are computed.
+struct experts_done {
+  uint64_t epoch = 0;
+  uint64_t step = 0;
+  uint32_t slot = 0;
+  uint32_t layer = 0;
+  uint32_t shard = 0;
+};
+
+using gating_router = wired_part::extend<caf::reacts_to<route_rows>, caf::reacts_to<experts_done>>;
+
+// Everything pointed to outlives the actor.
+struct gating_router_options {
+  uint32_t stage = 0; // serves the layers of this attention stage
+  const model::description* description = nullptr;
+  const model::model_weights* weights = nullptr;
+  compute::executor* executor = nullptr;
+  step_pool* steps = nullptr;
+  metrics_board* board = nullptr;
+  uint32_t part = 0;
+};
+
+gating_router spawn_gating_router(caf::actor_system& system, const gating_router_options& options);
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, route_rows& x) {
+  return f(caf::meta::type_name("route_rows"), x.epoch, x.step, x.slot, x.layer);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, experts_done& x) {
+  return f(caf::meta::type_name("experts_done"), x.epoch, x.step, x.slot, x.layer, x.shard);
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,82 @@
+// Protocol of the KV-cache manager: the page table and prefix index of a node.
+#pragma once
+
+#include "actors/wiring.hpp"
+#include "dataflow/ids.hpp"
+#include "dataflow/kv_pages.hpp"
+
+#include <string>
+#include <vector>
+
+namespace troupe::actors {
+
+class metrics_board;
+
+// One round of book-keeping, done in the order of the fields. Sequences that are not open (any
+// more) are skipped: a restart in between has forgotten them.
+struct page_round {
+  struct commit {
+    dataflow::sequence_id id = 0;
+    std::vector<int32_t> computed; // the next tokens whose keys and values are in the pages
+  };
+  struct opening {
+    dataflow::sequence_id id = 0;
+    std::vector<int32_t> tokens;
+    std::string salt;
+    uint64_t weight_version = 0;
+    bool reuse = true;
+  };
+  struct extension {
+    dataflow::sequence_id id = 0;
+    uint32_t tokens_total = 0;
+  };
+  std::vector<dataflow::sequence_id> closes;
+  std::vector<commit> commits;
+  std::vector<opening> openings;
+  std::vector<extension> extensions;
+
+  bool empty() const {
+    return closes.empty() && commits.empty() && openings.empty() && extensions.empty();
+  }
+};
+
+struct page_round_result {
+  struct table {
+    dataflow::sequence_id id = 0;
+    std::vector<uint32_t> pages;
+  };
+  struct opened {
+    dataflow::sequence_id id = 0;
+    status why; // ok, or why it cannot be opened
+    uint32_t cached_tokens = 0;
+  };
+  std::vector<table> tables;                       // page tables that changed
+  std::vector<opened> openings;                    // one per opening asked for, in order
+  std::vector<dataflow::sequence_id> not_extended; // for want of pages
+  uint32_t pages_available = 0;
+};
+
+// Answered to the sequencer with `pages_updated`.
+struct update_pages {
+  uint64_t epoch = 0;
+  uint64_t round = 0;
+  local_ref<page_round> work;
+};
+
+using kv_cache_manager = wired_part::extend<caf::reacts_to<update_pages>>;
+
+struct kv_cache_manager_options {
+  dataflow::kv_pages_options pages;
+  metrics_board* board = nullptr; // outlives the actor
+  uint32_t part = 0;
+};
+
+kv_cache_manager spawn_kv_cache_manager(caf::actor_system& system,
+                                        const kv_cache_manager_options& options);
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, update_pages& x) {
+  return f(caf::meta::type_name("update_pages"), x.epoch, x.round, x.work);
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,176 @@
+// One node as an engine: starts the actors, admits requests at the door, and stops everything in
+// order.
+#include "actors/node.hpp"
+
+#include "actors/node_state.hpp"
+#include "actors/routes.hpp"
+#include "base/text.hpp"
+#include "model/description.hpp"
+#include "model/tokenizer.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+
+#include <atomic>
+#include <future>
+#include <utility>
+
+namespace troupe::actors {
+namespace {
+
+constexpr duration step_deadline = std::chrono::seconds(120);
+constexpr std::chrono::seconds start_deadline(30);
+
+caf::actor_system_config& configure(caf::actor_system_config& config, const node_options& options) {
+  // Sharing wakes faster and idles cheaper than stealing; unlimited throughput would let one busy
+  // actor starve the others.
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", size_t{options.actor_threads});
+  config.set("scheduler.max-throughput", size_t{10});
+  return config;
+}
+
+class node_engine final : public engine {
+public:
+  node_engine(std::unique_ptr<node_state> state, const node_options& options)
+      : state_(std::move(state)), system_(configure(config_, options)) {
+    // waiver thread: whoever starts a node waits for it here; no actor does.
+    auto ready = std::make_shared<std::promise<ingress>>(); // shared with the supervisor's callback
+    auto told = std::make_shared<std::atomic<bool>>(false);
+    ready_ = ready->get_future();
+    supervisor_ =
+        spawn_node_supervisor(system_, {.resources = &state_->resources,
+                                        .ready =
+                                            [ready, told](const local_ref<route_table>& routes) {
+                                              if (!told->exchange(true))
+                                                ready->set_value(routes->ingress);
+                                            },
+                                        .started = {}});
+  }
+
+  ~node_engine() override {
+    ingress_ = nullptr;
+    caf::anon_send(supervisor_, stop_node{});
+    supervisor_ = nullptr;
+  }
+
+  status wait_until_ready() {
+    if (ready_.wait_for(start_deadline) != std::future_status::ready)
+      return status(status_code::timed_out, "the node's parts were not ready within 30 s");
+    ingress_ = ready_.get();
+    return {};
+  }
+
+  result<request_handle> submit(dataflow::generation_request request, event_sink sink) override {
+    if (draining()) return fail(status_code::unavailable, "the server is draining");
+    if (board().failed.load(std::memory_order_relaxed))
+      return fail(status_code::unavailable, "a part of this node has failed for good");
+    if (auto s = check(request); !s.ok()) return fail(std::move(s));
+    if (auto s = admit(request.choices); !s.ok()) return fail(std::move(s));
+    const request_handle handle = next_handle_.fetch_add(1, std::memory_order_relaxed) + 1;
+    stream_opening opening;
+    opening.handle = handle;
+    opening.request = std::make_shared<const dataflow::generation_request>(std::move(request));
+    opening.sink = std::move(sink);
+    opening.arrived = state_->resources.time->now();
+    caf::anon_send(ingress_, open_stream{handle, make_local(std::move(opening))});
+    return handle;
+  }
+
+  void cancel(request_handle handle) override { caf::anon_send(ingress_, cancel_stream{handle}); }
+
+  engine_metrics metrics() override { return board().read(); }
+
+  void begin_drain() override { draining_.store(true, std::memory_order_relaxed); }
+  bool draining() const override { return draining_.load(std::memory_order_relaxed); }
+
+  bool healthy() override {
+    if (board().failed.load(std::memory_order_relaxed)) return false;
+    const uint64_t started = board().step_started_ns.load(std::memory_order_relaxed);
+    if (started == 0) return true;
+    const auto now =
+        static_cast<uint64_t>(state_->resources.time->now().time_since_epoch().count());
+    return now < started + static_cast<uint64_t>(step_deadline.count());
+  }
+
+  const model::tokenizer& tokenizer() const override { return *bundle().tokenizer; }
+  const model::chat_template* chat_template() const override {
+    return bundle().chat_template.get();
+  }
+  const model::description& description() const override { return *bundle().description; }
+  const model::generation_defaults& generation_defaults() const override {
+    return *bundle().generation_defaults;
+  }
+  uint32_t positions_max() const override { return state_->resources.positions_max; }
+  std::string fingerprint() const override {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string out = "fp_";
+    for (int shift = 60; shift >= 0; shift -= 4) out += digits[bundle().fingerprint >> shift & 15];
+    return out;
+  }
+
+private:
+  metrics_board& board() { return *state_->board; }
+  const model_bundle& bundle() const { return *state_->resources.bundle; }
+
+  status check(const dataflow::generation_request& request) const {
+    const auto invalid = [](std::string why) {
+      return status(status_code::invalid_argument, std::move(why));
+    };
+    const auto vocabulary = description().vocabulary;
+    if (request.prompt.empty()) return invalid("prompt: has no tokens; at least one is needed");
+    for (size_t i = 0; i < request.prompt.size(); ++i)
+      if (request.prompt[i] < 0 || static_cast<uint32_t>(request.prompt[i]) >= vocabulary)
+        return invalid(text("prompt: token ", i, " is ", request.prompt[i], "; ids go from 0 to ",
+                            vocabulary - 1));
+    const uint64_t needed = request.prompt.size() + (request.tokens_max > 0 ? 1 : 0);
+    if (needed > positions_max())
+      return invalid(text("prompt: has ", request.prompt.size(),
+                          " tokens; with at least one more, ", "this server holds ",
+                          positions_max()));
+    if (request.choices == 0) return invalid("n: is 0; at least one answer must be asked for");
+    return model::validate(request.sampling, vocabulary);
+  }
+
+  // The door: what is inside is bounded by the running and waiting sequences allowed.
+  status admit(uint32_t choices) {
+    const auto& limits = state_->resources.limits;
+    const uint64_t most = uint64_t{limits.sequences_max} + limits.queue_max;
+    const uint64_t open =
+        board().streams_open.fetch_add(choices, std::memory_order_relaxed) + choices;
+    if (open <= most) {
+      count(board().accepted);
+      return {};
+    }
+    board().streams_open.fetch_sub(choices, std::memory_order_relaxed);
+    count(board().rejected);
+    return status(status_code::exhausted,
+                  text("the queue is full: ", open - choices, " streams are open, ", most,
+                       " are allowed; try again later"));
+  }
+
+  std::unique_ptr<node_state> state_;
+  caf::actor_system_config config_;
+  caf::actor_system system_; // its destructor waits for every actor
+  node_supervisor supervisor_;
+  std::future<ingress> ready_; // waiver thread: see the constructor
+  ingress ingress_;
+  std::atomic<request_handle> next_handle_{0};
+  std::atomic<bool> draining_{false};
+};
+
+} // namespace
+
+result<std::unique_ptr<engine>> start_node(std::shared_ptr<const model_bundle> model,
+                                           compute::executor& executor, const clock& clock,
+                                           const node_options& options) {
+  auto state = std::make_unique<node_state>();
+  if (auto s = state->prepare(std::move(model), executor, clock, options); !s.ok())
+    return fail(std::move(s));
+  auto node = std::make_unique<node_engine>(std::move(state), options);
+  if (auto s = node->wait_until_ready(); !s.ok()) return fail(std::move(s));
+  return node;
+}
+
+} // namespace troupe::actors

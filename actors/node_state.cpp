@@ -1,0 +1,122 @@
+// Checks a node's options, plans its graph and makes its memory.
+#include "actors/node_state.hpp"
+
+#include "base/text.hpp"
+#include "model/description.hpp"
+#include "model/generation_defaults.hpp"
+#include "model/weights.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace troupe::actors {
+namespace {
+
+constexpr uint64_t kv_bytes_default_max = uint64_t{2} << 30;
+
+status check_range(const char* name, uint64_t value, uint64_t least, uint64_t most) {
+  if (value >= least && value <= most) return {};
+  return status(status_code::invalid_argument,
+                text(name, " is ", value, "; it must be from ", least, " to ", most));
+}
+
+} // namespace
+
+status node_state::check(const node_options& options) const {
+  TROUPE_RETURN_IF_ERROR(check_range("page_tokens", options.page_tokens, 8, 64));
+  if ((options.page_tokens & (options.page_tokens - 1)) != 0)
+    return status(status_code::invalid_argument,
+                  text("page_tokens is ", options.page_tokens, "; it must be 8, 16, 32 or 64"));
+  TROUPE_RETURN_IF_ERROR(check_range("actor_threads", options.actor_threads, 1, 64));
+  TROUPE_RETURN_IF_ERROR(check_range("step_tokens_max", options.step_tokens_max, 1, 65536));
+  return dataflow::validate(resources.limits);
+}
+
+status node_state::prepare(std::shared_ptr<const model_bundle> bundle, compute::executor& executor,
+                           const clock& time, const node_options& options) {
+  const auto& description = *bundle->description;
+  auto& r = resources;
+  r.executor = &executor;
+  r.time = &time;
+  r.page_tokens = options.page_tokens;
+  r.prefix_cache = options.prefix_cache;
+  std::set<int32_t> eos(description.eos_ids.begin(), description.eos_ids.end());
+  eos.insert(bundle->generation_defaults->eos_ids.begin(),
+             bundle->generation_defaults->eos_ids.end());
+  r.eos_ids.assign(eos.begin(), eos.end());
+  r.limits = {.tokens_max = options.step_tokens_max,
+              .sequences_max = options.sequences_max,
+              .queue_max = options.queue_max,
+              .prefill_chunk_max = std::min(options.prefill_chunk_max, options.step_tokens_max),
+              .max_batch_size = options.max_batch_size,
+              .max_wait = std::chrono::microseconds(options.max_wait_us)};
+  TROUPE_RETURN_IF_ERROR(check(options));
+  r.positions_max = options.positions_max != 0
+                        ? options.positions_max
+                        : std::min(description.positions_max, positions_max_default);
+  TROUPE_RETURN_IF_ERROR(
+      check_range("positions_max", r.positions_max, 1, description.positions_max));
+  const auto layers = static_cast<uint32_t>(description.layers.size());
+  auto graph = dataflow::plan_single_node({.layers = layers,
+                                           .experts = description.experts_max(),
+                                           .stages = options.attention_stages,
+                                           .shards = options.expert_shards});
+  if (!graph) return graph.error();
+  r.graph = std::move(*graph);
+  r.bundle = std::move(bundle);
+  board = std::make_unique<metrics_board>(layers, description.experts_max());
+  r.board = board.get();
+  TROUPE_RETURN_IF_ERROR(size_pages(options));
+  return make_memories(executor);
+}
+
+// Enough pages for every running sequence at full length, within the memory allowed; at least for
+// one.
+status node_state::size_pages(const node_options& options) {
+  auto& r = resources;
+  const uint64_t page_bytes = kv_bytes_per_page(*r.bundle->description, r.page_tokens);
+  const uint64_t pages_of_one = (r.positions_max + r.page_tokens - 1) / r.page_tokens;
+  const uint64_t wanted = pages_of_one * r.limits.sequences_max;
+  uint64_t pages = std::min(wanted, kv_bytes_default_max / page_bytes);
+  if (options.kv_bytes != 0) pages = options.kv_bytes / page_bytes;
+  if (options.kv_bytes == 0) pages = std::max(pages, pages_of_one);
+  if (pages < pages_of_one)
+    return status(status_code::invalid_argument,
+                  text("kv_bytes is ", options.kv_bytes, "; one sequence of ", r.positions_max,
+                       " positions alone needs ", pages_of_one * page_bytes));
+  r.page_count = static_cast<uint32_t>(std::min<uint64_t>(pages, UINT32_MAX / r.page_tokens - 1));
+  return {};
+}
+
+status node_state::make_memories(compute::executor& executor) {
+  auto& r = resources;
+  const auto& description = *r.bundle->description;
+  for (const auto& range : r.graph.stages) {
+    auto memory = std::make_unique<stage_memory>();
+    memory->page_count = r.page_count;
+    memory->page_tokens = r.page_tokens;
+    memory->rotary = model::rotary_table(description.rope, r.positions_max, r.limits.tokens_max);
+    for (uint32_t layer = range.begin; layer < range.end; ++layer) {
+      const auto shape = model::kv_shape_of(description.layers[layer].attention, r.page_tokens);
+      auto pages = executor.allocate(compute::kv_page_bytes(shape) * r.page_count);
+      if (!pages) return pages.error().within(text("KV pages of layer ", layer));
+      memory->pages.push_back(std::move(*pages));
+    }
+    r.memories.push_back(memory.get());
+    memories.push_back(std::move(memory));
+  }
+  const uint32_t rows = r.limits.tokens_max;
+  auto pool = step_pool::make({.description = r.bundle->description.get(),
+                               .weights = r.bundle->weights.get(),
+                               .graph = &r.graph,
+                               .slots = 1,
+                               .limits = {rows, std::min(rows, r.limits.sequences_max)}},
+                              executor);
+  if (!pool) return pool.error();
+  steps = std::move(*pool);
+  r.steps = steps.get();
+  return {};
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,587 @@
+// Turns the batcher's decisions into page rounds, steps and draws, one step at a time. The order
+// within a step: open pages for starting sequences, plan rows, extend pages (giving up sequences
+// when there is no room), compute, draw, tell the ingress.
+#include "actors/sequencer.hpp"
+
+#include "actors/metrics_board.hpp"
+#include "actors/routes.hpp"
+#include "actors/step_pool.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "dataflow/finish_rule.hpp"
+#include "model/description.hpp"
+#include "model/rotary.hpp"
+
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace troupe::actors {
+
+// The sampling job of a step is done.
+struct rows_sampled {
+  uint64_t epoch = 0;
+  uint64_t step = 0;
+};
+// Time to look again: company was awaited.
+struct sequencer_wake {
+  uint64_t timer = 0;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, rows_sampled& x) {
+  return f(caf::meta::type_name("rows_sampled"), x.epoch, x.step);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, sequencer_wake& x) {
+  return f(caf::meta::type_name("sequencer_wake"), x.timer);
+}
+
+namespace {
+
+using dataflow::finish_reason;
+using dataflow::sequence_id;
+using self_type = sequencer::extend<caf::reacts_to<rows_sampled>, caf::reacts_to<sequencer_wake>>;
+
+struct live_sequence {
+  request_handle handle = 0;
+  uint32_t choice = 0;
+  std::shared_ptr<const dataflow::generation_request> request; // shared with ingress and draws
+  std::shared_ptr<model::token_history> history; // shared with the draws under way, which only read
+  std::vector<int32_t> tokens;                   // prompt and drawn
+  std::vector<uint32_t> pages;
+  std::vector<dataflow::token_record> prompt_records;
+  uint32_t computed = 0;
+  uint32_t committed = 0; // of these the page table knows
+  uint32_t cached_tokens = 0;
+  time_point arrived{};
+  time_point started{};
+  bool active = false;    // the batcher has started it
+  bool has_pages = false; // open at the KV-cache manager
+  bool announced = false; // the ingress has heard of its start
+  bool prompt_scored = false;
+
+  uint32_t prompt_tokens() const { return static_cast<uint32_t>(request->prompt.size()); }
+  uint32_t drawn() const { return static_cast<uint32_t>(tokens.size()) - prompt_tokens(); }
+  bool wants_prompt_scores() const { return request->prompt_logprobs && !prompt_scored; }
+};
+
+enum class phase : uint8_t { halted, idle, opening, extending, computing, drawing };
+
+struct sequencer_state {
+  using self_pointer = self_type::stateful_pointer<sequencer_state>;
+  static inline const char* name = "sequencer";
+
+  explicit sequencer_state(self_pointer owner) : self(owner) {}
+
+  void start(const sequencer_options& o) {
+    options = o;
+    batcher.emplace(o.limits);
+  }
+
+  // -- wiring
+
+  // Everything under way is forgotten; known tokens are not. Their pages are gone with the epoch.
+  void rewire(const wire& in) {
+    epoch = in.epoch;
+    routes = in.routes;
+    now_doing = phase::halted;
+    round = {};
+    for (auto& [id, sequence] : live)
+      if (sequence.active) forget_pages(id, sequence);
+    plan.clear();
+    set(options.board->step_started_ns, 0);
+    self->send(routes->supervisor, wired{epoch, options.part});
+  }
+
+  void resume(const pipeline_ready& in) {
+    if (in.epoch != epoch) return;
+    options.steps->release_all();
+    now_doing = phase::idle;
+    advance();
+  }
+
+  void forget_pages(sequence_id id, live_sequence& sequence) {
+    batcher->on_preempted(id);
+    sequence.pages.clear();
+    sequence.prompt_records.clear();
+    sequence.computed = sequence.committed = 0;
+    sequence.has_pages = sequence.active = false;
+  }
+
+  // -- arrivals and departures
+
+  void accept(const submit_request& in) {
+    const auto& work = *in.work;
+    for (uint32_t choice = 0; choice < work.request->choices; ++choice)
+      if (!work.finished[choice]) accept_choice(work, choice);
+    advance();
+  }
+
+  void accept_choice(const request_submission& work, uint32_t choice) {
+    live_sequence sequence;
+    sequence.handle = work.handle;
+    sequence.choice = choice;
+    sequence.request = work.request;
+    sequence.arrived = work.arrived;
+    sequence.prompt_scored = work.prompt_scored[choice];
+    sequence.tokens = work.request->prompt;
+    const auto& drawn = work.drawn[choice];
+    sequence.tokens.insert(sequence.tokens.end(), drawn.begin(), drawn.end());
+    sequence.history = make_history(*work.request, drawn);
+    if (sequence.request->tokens_max == 0 && !sequence.wants_prompt_scores())
+      return announce_end(sequence, {finish_reason::length, false});
+    const sequence_id id = ++last_id;
+    const auto admitted =
+        batcher->admit({.id = id,
+                        .prompt_tokens = static_cast<uint32_t>(sequence.tokens.size()),
+                        .priority = work.request->priority,
+                        .arrived = work.arrived,
+                        .deadline = work.request->deadline,
+                        .gang = work.request->choices > 1 ? work.handle : 0});
+    if (!admitted.ok()) return fail_request(work.handle, admitted);
+    ids.emplace(std::pair(work.handle, choice), id);
+    live.emplace(id, std::move(sequence));
+  }
+
+  // Penalties alone look at the history; without them it stays empty.
+  static std::shared_ptr<model::token_history> make_history(
+      const dataflow::generation_request& request, const std::vector<int32_t>& drawn) {
+    auto history = std::make_shared<model::token_history>();
+    if (!needs_history(request)) return history;
+    history->add_prompt(request.prompt);
+    for (const int32_t token : drawn) history->add_output(token);
+    return history;
+  }
+
+  static bool needs_history(const dataflow::generation_request& request) {
+    const auto& sampling = request.sampling;
+    return sampling.repetition_penalty != 1 || sampling.presence_penalty != 0 ||
+           sampling.frequency_penalty != 0;
+  }
+
+  void end_one(const end_choice& in) {
+    if (const auto id = ids.find({in.handle, in.choice}); id != ids.end()) drop(id->second);
+    advance();
+  }
+
+  // Frees everything the sequence held. Draws under way notice that it is gone.
+  void drop(sequence_id id) {
+    const auto entry = live.find(id);
+    TROUPE_CHECK(entry != live.end());
+    if (entry->second.has_pages) {
+      round.closes.push_back(id);
+      std::erase_if(round.commits, [id](const auto& commit) { return commit.id == id; });
+    }
+    batcher->remove(id);
+    plan.remove(id);
+    ids.erase({entry->second.handle, entry->second.choice});
+    live.erase(entry);
+  }
+
+  void fail_request(request_handle handle, const status& why) {
+    for (auto id = ids.lower_bound({handle, 0}); id != ids.end() && id->first.first == handle;
+         id = ids.lower_bound({handle, 0}))
+      drop(id->second);
+    self->send(routes->ingress, request_failed{handle, why.code(), why.why()});
+  }
+
+  // -- planning
+
+  dataflow::step_room room() const {
+    return {.now = options.time->now(),
+            .kv_pages = pages_available,
+            .page_tokens = options.page_tokens};
+  }
+
+  // Does the next thing there is to do; called whenever something has changed.
+  void advance() {
+    if (now_doing != phase::idle) return report();
+    batcher->plan_starts(room(), plan);
+    for (const auto id : plan.dropped) drop_late(id);
+    if (!plan.starts.empty()) {
+      for (const auto id : plan.starts) open_pages(id);
+      send_round(phase::opening);
+      return report();
+    }
+    batcher->plan_rows(plan);
+    for (const auto& entry : plan.entries) extend_pages(entry);
+    if (!round.empty())
+      send_round(phase::extending);
+    else if (!plan.entries.empty())
+      compute();
+    else if (plan.wait_until)
+      wake_at(*plan.wait_until);
+    report();
+  }
+
+  void drop_late(sequence_id id) {
+    const auto entry = live.find(id);
+    if (entry == live.end()) return;
+    announce_end(entry->second, {finish_reason::deadline, false});
+    drop(id);
+  }
+
+  void wake_at(time_point when) {
+    const auto pause = std::max(duration(0), when - options.time->now());
+    self->delayed_send(self, pause, sequencer_wake{++last_timer});
+  }
+
+  void open_pages(sequence_id id) {
+    auto& sequence = live.at(id);
+    sequence.active = true;
+    round.openings.push_back({.id = id,
+                              .tokens = sequence.tokens,
+                              .salt = sequence.request->cache_salt,
+                              .weight_version = page_version(sequence),
+                              .reuse = options.prefix_cache && !sequence.wants_prompt_scores()});
+  }
+
+  // Keys of one rotary variant are of no use to another (model/rotary.hpp), so they count as
+  // weights of another version.
+  uint64_t page_version(const live_sequence& sequence) const {
+    const uint64_t variant =
+        model::rope_variant(options.description->rope, sequence.prompt_tokens());
+    return options.weight_version << 32 | variant;
+  }
+
+  void extend_pages(const dataflow::step_entry& entry) {
+    const auto& sequence = live.at(entry.sequence);
+    const uint32_t tokens_total = entry.begin + entry.count;
+    if (uint64_t{sequence.pages.size()} * options.page_tokens >= tokens_total) return;
+    round.extensions.push_back({entry.sequence, tokens_total});
+  }
+
+  void send_round(phase next) {
+    now_doing = next;
+    self->send(routes->kv_cache_manager,
+               update_pages{epoch, ++last_round, make_local(std::exchange(round, {}))});
+  }
+
+  void apply(const pages_updated& in) {
+    if (in.epoch != epoch || in.round != last_round) return; // fenced
+    const auto& outcome = *in.outcome;
+    pages_available = outcome.pages_available;
+    for (const auto& opened : outcome.openings) apply_opening(opened);
+    for (const auto& table : outcome.tables)
+      if (const auto entry = live.find(table.id); entry != live.end())
+        entry->second.pages = table.pages;
+    const phase was = std::exchange(now_doing, phase::idle);
+    if (was == phase::opening) return advance();
+    make_room(outcome.not_extended);
+    if (!round.empty())
+      send_round(phase::extending);
+    else if (!plan.entries.empty())
+      compute();
+    else
+      advance();
+    report();
+  }
+
+  void apply_opening(const page_round_result::opened& opened) {
+    const auto entry = live.find(opened.id);
+    if (entry == live.end()) { // ended meanwhile
+      if (opened.why.ok()) round.closes.push_back(opened.id);
+      return;
+    }
+    auto& sequence = entry->second;
+    if (!opened.why.ok()) return fail_request(sequence.handle, opened.why);
+    sequence.has_pages = true;
+    sequence.computed = sequence.committed = opened.cached_tokens;
+    sequence.cached_tokens = opened.cached_tokens;
+    sequence.started = options.time->now();
+    batcher->on_started(opened.id, opened.cached_tokens);
+  }
+
+  // Gives up running sequences until those that lack pages have been given another chance or are
+  // themselves given up; what was given up is computed again later, to the same bits.
+  void make_room(const std::vector<sequence_id>& not_extended) {
+    for (const auto id : not_extended) {
+      if (!in_plan(id)) continue; // given up or ended in the meantime
+      const auto victim = batcher->choose_victim();
+      TROUPE_CHECK(victim.has_value());
+      if (batcher->running() == 1 && round.closes.empty()) { // alone, and still no room
+        fail_request(live.at(id).handle,
+                     status(status_code::exhausted, "the sequence is longer than the KV memory"));
+        continue;
+      }
+      give_up(*victim);
+      for (const auto& entry : plan.entries)
+        if (entry.sequence == id) extend_pages(entry);
+    }
+  }
+
+  bool in_plan(sequence_id id) const {
+    for (const auto& entry : plan.entries)
+      if (entry.sequence == id) return true;
+    return false;
+  }
+
+  void give_up(sequence_id id) {
+    auto& sequence = live.at(id);
+    round.closes.push_back(id);
+    std::erase_if(round.commits, [id](const auto& commit) { return commit.id == id; });
+    std::erase_if(round.extensions, [id](const auto& extension) { return extension.id == id; });
+    plan.remove(id);
+    forget_pages(id, sequence);
+    count(options.board->preemptions);
+  }
+
+  // -- a step
+
+  void compute() {
+    auto& frame = options.steps->acquire(slot);
+    frame.clear();
+    for (const auto& entry : plan.entries) add_rows(frame, entry);
+    now_doing = phase::computing;
+    ++last_step;
+    count(options.board->steps);
+    set(options.board->step_started_ns,
+        static_cast<uint64_t>(options.time->now().time_since_epoch().count()));
+    options.board->step_tokens.add(static_cast<double>(frame.ids.size()));
+    self->send(routes->stages.front(), forward_batch{epoch, last_step, slot});
+  }
+
+  void add_rows(step_frame& frame, const dataflow::step_entry& entry) {
+    const auto& sequence = live.at(entry.sequence);
+    const auto index = static_cast<uint32_t>(frame.tables.size());
+    frame.tables.push_back(sequence.pages);
+    for (uint32_t i = 0; i < entry.count; ++i) {
+      const uint32_t position = entry.begin + i;
+      const uint32_t page = sequence.pages[position / options.page_tokens];
+      frame.ids.push_back(sequence.tokens[position]);
+      frame.positions.push_back(position);
+      frame.sequence_of.push_back(index);
+      frame.prompt_lengths.push_back(sequence.prompt_tokens());
+      frame.slots.push_back(page * options.page_tokens + position % options.page_tokens);
+    }
+    add_draws(frame, entry, sequence);
+  }
+
+  // Which rows need logits, and what for.
+  void add_draws(step_frame& frame, const dataflow::step_entry& entry,
+                 const live_sequence& sequence) {
+    const auto first_row = static_cast<uint32_t>(frame.ids.size()) - entry.count;
+    for (uint32_t i = 0; i < entry.count; ++i) {
+      const uint32_t next = entry.begin + i + 1; // the position these logits are about
+      const bool scores = sequence.wants_prompt_scores() && next < sequence.prompt_tokens();
+      const bool draws =
+          entry.wants_logits && i + 1 == entry.count && sequence.request->tokens_max > 0;
+      if (!scores && !draws) continue;
+      row_draw draw;
+      draw.sequence = entry.sequence;
+      draw.row = first_row + i;
+      draw.request = sequence.request;
+      draw.history = sequence.history;
+      draw.choice = sequence.choice;
+      draw.position = next;
+      if (scores) draw.given = sequence.tokens[next];
+      if (draws)
+        draw.banned =
+            dataflow::banned_before_min(*sequence.request, sequence.drawn(), options.eos_ids);
+      frame.draws.push_back(std::move(draw));
+    }
+  }
+
+  void draw_rows(const forward_done& in) {
+    if (in.epoch != epoch || in.step != last_step) return; // fenced
+    now_doing = phase::drawing;
+    auto done = [to = caf::actor_cast<self_type>(self), step = last_step,
+                 epoch = epoch](const status&) {
+      caf::anon_send(to, rows_sampled{epoch, step});
+    };
+    auto work = [pool = options.steps, slot = slot](compute::kernels& k) { pool->draw(k, slot); };
+    if (const auto s = options.executor->submit(std::move(work), std::move(done)); !s.ok())
+      fail_step({epoch, last_step, s.code(), s.why()});
+  }
+
+  void finish_step(const rows_sampled& in) {
+    if (in.epoch != epoch || in.step != last_step) return; // fenced
+    auto& frame = options.steps->at(slot);
+    emission out;
+    // A copy: an ending sequence leaves the plan.
+    const std::vector<dataflow::step_entry> entries = plan.entries;
+    for (const auto& entry : entries) finish_entry(entry, draws_of(frame, entry.sequence), out);
+    set(options.board->step_started_ns, 0);
+    options.steps->release(slot);
+    plan.clear();
+    now_doing = phase::idle;
+    if (!out.entries.empty())
+      self->send(routes->ingress, tokens_emitted{epoch, make_local(std::move(out))});
+    advance();
+  }
+
+  // Draws of one sequence are neighbours. Those of sequences that have ended meanwhile are
+  // nobody's.
+  static std::span<row_draw> draws_of(step_frame& frame, sequence_id id) {
+    const auto begin = std::find_if(frame.draws.begin(), frame.draws.end(),
+                                    [id](const row_draw& draw) { return draw.sequence == id; });
+    const auto end = std::find_if(begin, frame.draws.end(),
+                                  [id](const row_draw& draw) { return draw.sequence != id; });
+    return {begin, end};
+  }
+
+  void finish_entry(const dataflow::step_entry& entry, std::span<row_draw> draws, emission& out) {
+    const sequence_id id = entry.sequence;
+    const auto found = live.find(id);
+    if (found == live.end()) return; // its request failed in this very step
+    auto& sequence = found->second;
+    batcher->on_computed(id, entry.count);
+    note_computed(id, sequence, entry.count);
+    emission::entry told = start_entry(sequence);
+    bool drew = false;
+    for (auto& draw : draws) {
+      if (!draw.why.ok()) return fail_request(sequence.handle, draw.why);
+      if (draw.given) {
+        sequence.prompt_records.push_back(to_record(draw.drawn, draw.request->top_logprobs));
+        continue;
+      }
+      drew = true;
+      take_token(sequence, draw.drawn, told);
+    }
+    finish_prompt(sequence, told);
+    const bool over = told.finished;
+    if (told.first || over || !told.tokens.empty() || !told.prompt.empty())
+      out.entries.push_back(std::move(told));
+    sequence.announced = true;
+    if (over)
+      drop(id);
+    else if (drew)
+      batcher->on_sampled(id);
+  }
+
+  // The page table hears of computed tokens when a page has become full.
+  void note_computed(sequence_id id, live_sequence& sequence, uint32_t count_of_tokens) {
+    const uint32_t prompt_left =
+        sequence.prompt_tokens() - std::min(sequence.computed, sequence.prompt_tokens());
+    count(options.board->prompt_tokens, std::min(count_of_tokens, prompt_left));
+    sequence.computed += count_of_tokens;
+    if (sequence.computed / options.page_tokens == sequence.committed / options.page_tokens) return;
+    const auto begin = sequence.tokens.begin();
+    round.commits.push_back({id, {begin + sequence.committed, begin + sequence.computed}});
+    sequence.committed = sequence.computed;
+  }
+
+  emission::entry start_entry(const live_sequence& sequence) const {
+    emission::entry told;
+    told.handle = sequence.handle;
+    told.choice = sequence.choice;
+    told.begin = sequence.drawn();
+    told.first = !sequence.announced;
+    told.cached_tokens = sequence.cached_tokens;
+    told.started = sequence.started;
+    return told;
+  }
+
+  static dataflow::token_record to_record(const model::sampled_token& sampled,
+                                          const std::optional<uint32_t>& top_logprobs) {
+    return {sampled.token, sampled.logprob, sampled.top, top_logprobs.has_value()};
+  }
+
+  void take_token(live_sequence& sequence, const model::sampled_token& sampled,
+                  emission::entry& told) {
+    sequence.tokens.push_back(sampled.token);
+    if (needs_history(*sequence.request)) sequence.history->add_output(sampled.token);
+    told.tokens.push_back(to_record(sampled, sequence.request->top_logprobs));
+    count(options.board->generated_tokens);
+    const auto end = dataflow::finish_after(*sequence.request,
+                                            {.token = sampled.token,
+                                             .drawn = sequence.drawn(),
+                                             .known = static_cast<uint32_t>(sequence.tokens.size()),
+                                             .positions_max = options.positions_max,
+                                             .eos_ids = options.eos_ids});
+    if (!end) return;
+    told.finished = true;
+    told.reason = end->reason;
+    told.ends_with_stop_id = end->by_stop_id;
+  }
+
+  // The prompt's scores are told once, when they are complete.
+  void finish_prompt(live_sequence& sequence, emission::entry& told) {
+    if (!sequence.wants_prompt_scores() || sequence.computed < sequence.prompt_tokens()) return;
+    told.prompt.push_back({sequence.tokens.front(), 0, {}, false});
+    for (auto& record : sequence.prompt_records) told.prompt.push_back(std::move(record));
+    sequence.prompt_records.clear();
+    sequence.prompt_scored = true;
+    if (sequence.request->tokens_max > 0) return;
+    told.finished = true;
+    told.reason = finish_reason::length;
+  }
+
+  void announce_end(const live_sequence& sequence, const dataflow::finish_decision& end) {
+    emission out;
+    out.entries.push_back(start_entry(sequence));
+    out.entries.back().first = false;
+    out.entries.back().finished = true;
+    out.entries.back().reason = end.reason;
+    self->send(routes->ingress, tokens_emitted{epoch, make_local(std::move(out))});
+  }
+
+  // A part could not do its share: the requests of the step fail, the others go on.
+  void fail_step(const step_failed& in) {
+    if (in.epoch != epoch || in.step != last_step) return; // fenced
+    log::error(text("step ", in.step, " failed: ", in.why));
+    std::set<request_handle> handles;
+    for (const auto& entry : plan.entries) handles.insert(live.at(entry.sequence).handle);
+    for (const auto handle : handles) fail_request(handle, status(in.code, in.why));
+    ++last_step; // late messages of this one are fenced
+    set(options.board->step_started_ns, 0);
+    options.steps->release(slot);
+    plan.clear();
+    now_doing = phase::idle;
+    advance();
+  }
+
+  void report() {
+    set(options.board->sequences_running, batcher->running());
+    set(options.board->sequences_waiting, batcher->waiting());
+  }
+
+  self_pointer self;
+  sequencer_options options;
+  std::optional<dataflow::batcher> batcher;
+  std::map<sequence_id, live_sequence> live;
+  std::map<std::pair<request_handle, uint32_t>, sequence_id> ids;
+  dataflow::step_plan plan; // of the step under way, or being made
+  page_round round;         // book-keeping that goes out with the next round
+  phase now_doing = phase::halted;
+  local_ref<route_table> routes;
+  uint64_t epoch = 0;
+  uint64_t last_step = 0;
+  uint64_t last_round = 0;
+  uint64_t last_timer = 0;
+  sequence_id last_id = 0;
+  uint32_t slot = 0;
+  uint32_t pages_available = UINT32_MAX;
+};
+
+self_type::behavior_type sequencer_behavior(sequencer_state::self_pointer self,
+                                            sequencer_options options) {
+  auto* state = &self->state;
+  state->start(options);
+  return {
+      [state](const wire& in) { state->rewire(in); },
+      [self](const stop_part&) { self->quit(); },
+      [state](const submit_request& in) { state->accept(in); },
+      [state](const end_choice& in) { state->end_one(in); },
+      [state](const pipeline_ready& in) { state->resume(in); },
+      [state](const forward_done& in) { state->draw_rows(in); },
+      [state](const step_failed& in) { state->fail_step(in); },
+      [state](const pages_updated& in) { state->apply(in); },
+      [state](const rows_sampled& in) { state->finish_step(in); },
+      [state](const sequencer_wake&) { state->advance(); },
+  };
+}
+
+} // namespace
+
+sequencer spawn_sequencer(caf::actor_system& system, const sequencer_options& options) {
+  return system.spawn(sequencer_behavior, options);
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,97 @@
+// The memory of steps: what a step works on lies in a slot of this pool, and messages carry the
+// slot's number. Whoever holds the message about a slot owns the slot; jobs of one executor run one
+// after another, so no two parts touch it at once.
+#pragma once
+
+#include "base/status.hpp"
+#include "compute/executor.hpp"
+#include "dataflow/expert_groups.hpp"
+#include "dataflow/ids.hpp"
+#include "dataflow/pipeline.hpp"
+#include "dataflow/request.hpp"
+#include "model/sampler.hpp"
+#include "model/step_buffers.hpp"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace troupe::model {
+struct description;
+struct model_weights;
+} // namespace troupe::model
+
+namespace troupe::actors {
+
+// One row of logits and what it is for: drawing the next token, or scoring one that is given.
+struct row_draw {
+  uint32_t row = 0; // of the step
+  dataflow::sequence_id sequence = 0;
+  std::shared_ptr<const dataflow::generation_request> request; // shared with sequencer and ingress
+  std::shared_ptr<const model::token_history> history;         // shared with the sequencer
+  uint32_t choice = 0;
+  uint32_t position = 0; // of the token in the sequence
+  std::optional<int32_t> given;
+  std::vector<int32_t> banned;
+  // Filled by step_pool::draw: the token, or why there is none.
+  model::sampled_token drawn;
+  status why;
+};
+
+// One step: its rows, the buffers they pass through, and the dispatch plan of the layer under way.
+struct step_frame {
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> positions;
+  std::vector<uint32_t> sequence_of;
+  std::vector<uint32_t> prompt_lengths;
+  std::vector<compute::kv_slot> slots;
+  std::vector<std::vector<uint32_t>> tables; // page table of each sequence
+  std::vector<row_draw> draws;
+  model::step_buffers buffers;
+  std::optional<dataflow::expert_groups> groups; // rebuilt by the router of each layer
+
+  void clear();
+  // Borrows from this frame until it changes.
+  model::step_rows rows();
+
+private:
+  std::vector<std::span<const uint32_t>> table_views_;
+};
+
+// Slots are taken and given back by the sequencer alone.
+class step_pool {
+public:
+  struct options {
+    const model::description* description = nullptr; // outlive the pool
+    const model::model_weights* weights = nullptr;
+    const dataflow::pipeline_graph* graph = nullptr;
+    uint32_t slots = 1;
+    model::step_limits limits;
+  };
+
+  // `exhausted` when there is no memory.
+  static result<std::unique_ptr<step_pool>> make(const options& options,
+                                                 compute::executor& executor);
+
+  // A free slot; there must be one.
+  step_frame& acquire(uint32_t& slot);
+  void release(uint32_t slot);
+  void release_all();
+  step_frame& at(uint32_t slot) { return frames_[slot].frame; }
+
+  // Final norm, head and sampling of the slot's draws, a group of rows at a time. In an executor
+  // job.
+  void draw(compute::kernels& device, uint32_t slot);
+
+private:
+  struct entry {
+    step_frame frame;
+    bool taken = false;
+  };
+
+  options options_;
+  std::vector<entry> frames_;
+};
+
+} // namespace troupe::actors
