@@ -1,0 +1,200 @@
+// A node on its real threads: answers, bounds at the door, cancellation, draining, and the same
+// text with any number of threads, shards and stages.
+#include "actors/node.hpp"
+
+#include "model/tokenizer.hpp"
+#include "tests/support/built_in_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+namespace troupe::actors {
+namespace {
+
+using dataflow::stream_event;
+
+// Collects a request's events and lets the test wait for them.
+class client {
+public:
+  engine::event_sink sink() {
+    return [this](stream_event event) {
+      const std::lock_guard lock(mutex_);
+      text_ += event.text;
+      tokens_ += event.tokens.size();
+      if (event.what == stream_event::kind::finished) reason_ = event.reason;
+      ended_ = ended_ || event.what == stream_event::kind::completed ||
+               event.what == stream_event::kind::failed;
+      changed_.notify_all();
+    };
+  }
+  template <class Condition>
+  bool wait(Condition condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), condition);
+  }
+  bool wait_for_end() {
+    return wait([this] { return ended_; });
+  }
+  bool wait_for_tokens(size_t count) {
+    return wait([this, count] { return tokens_ >= count; });
+  }
+  std::string text() {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+  dataflow::finish_reason reason() {
+    const std::lock_guard lock(mutex_);
+    return reason_;
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string text_;
+  size_t tokens_ = 0;
+  dataflow::finish_reason reason_ = dataflow::finish_reason::failed;
+  bool ended_ = false;
+};
+
+dataflow::generation_request ask(std::string_view prompt, uint32_t tokens, uint64_t seed = 7) {
+  dataflow::generation_request request;
+  request.prompt = tests::built_in_model()->tokenizer->encode(prompt).value();
+  request.sampling.temperature = 0.8f;
+  request.sampling.seed = seed;
+  request.tokens_max = tokens;
+  request.ignore_eos = true;
+  return request;
+}
+
+std::unique_ptr<engine> start(const node_options& options = {}) {
+  static const system_clock time;
+  auto node = start_node(tests::built_in_model(), tests::shared_executor(), time, options);
+  EXPECT_TRUE(node.has_value()) << node.error().why();
+  return std::move(*node);
+}
+
+std::string answer_of(engine& node, dataflow::generation_request request) {
+  client reader;
+  EXPECT_TRUE(node.submit(std::move(request), reader.sink()).has_value());
+  EXPECT_TRUE(reader.wait_for_end());
+  return reader.text();
+}
+
+TEST(node_test, answers_with_the_tokens_asked_for_and_counts_them) {
+  const auto node = start();
+  EXPECT_FALSE(answer_of(*node, ask("Once upon a time", 20)).empty());
+  const auto metrics = node->metrics();
+  EXPECT_EQ(metrics.generated_tokens, 20u);
+  EXPECT_EQ(metrics.time_to_first_token_s.count, 1u);
+  EXPECT_EQ(metrics.inter_token_latency_s.count, 19u);
+  EXPECT_TRUE(node->healthy());
+}
+
+TEST(node_test, stages_shards_threads_and_neighbours_change_no_byte) {
+  std::string expected;
+  for (const uint32_t parts : {1u, 2u, 4u}) {
+    node_options options;
+    options.attention_stages = parts;
+    options.expert_shards = parts;
+    options.actor_threads = parts;
+    const auto node = start(options);
+    std::vector<std::unique_ptr<client>> neighbours;
+    for (uint64_t i = 0; i + 1 < parts * 4; ++i) {
+      neighbours.push_back(std::make_unique<client>());
+      ASSERT_TRUE(
+          node->submit(ask("There was a king", 30, i), neighbours.back()->sink()).has_value());
+    }
+    const auto text = answer_of(*node, ask("Once upon a time", 30));
+    if (expected.empty()) expected = text;
+    EXPECT_EQ(text, expected);
+    for (auto& neighbour : neighbours) EXPECT_TRUE(neighbour->wait_for_end());
+  }
+}
+
+TEST(node_test, a_full_node_refuses_at_the_door_and_recovers) {
+  node_options options;
+  options.sequences_max = 1;
+  options.queue_max = 1;
+  const auto node = start(options);
+  client running, waiting, late;
+  const auto first = node->submit(ask("Once upon a time", 800), running.sink());
+  const auto second = node->submit(ask("Once upon a time", 800), waiting.sink());
+  const auto refused = node->submit(ask("Once upon a time", 1), late.sink());
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), status_code::exhausted);
+  node->cancel(*first);
+  node->cancel(*second);
+  EXPECT_TRUE(running.wait_for_end());
+  EXPECT_TRUE(waiting.wait_for_end());
+  EXPECT_EQ(running.reason(), dataflow::finish_reason::cancelled);
+  EXPECT_EQ(answer_of(*node, ask("Once upon a time", 3)).empty(), false);
+  EXPECT_EQ(node->metrics().requests_rejected, 1u);
+}
+
+TEST(node_test, draining_refuses_the_new_and_finishes_the_old) {
+  const auto node = start();
+  client old;
+  ASSERT_TRUE(node->submit(ask("Once upon a time", 60), old.sink()).has_value());
+  node->begin_drain();
+  client late;
+  const auto refused = node->submit(ask("Once upon a time", 1), late.sink());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), status_code::unavailable);
+  EXPECT_TRUE(old.wait_for_end());
+  EXPECT_EQ(old.reason(), dataflow::finish_reason::length);
+}
+
+TEST(node_test, stopping_in_the_middle_of_streams_ends_in_order) {
+  client reader;
+  auto node = start();
+  ASSERT_TRUE(node->submit(ask("Once upon a time", 900), reader.sink()).has_value());
+  ASSERT_TRUE(reader.wait_for_tokens(5));
+  node.reset(); // ends, and the sink is never called again: the sanitizers would see it
+}
+
+TEST(node_test, what_cannot_be_is_refused_by_name) {
+  const auto node = start();
+  client reader;
+  auto empty = ask("x", 1);
+  empty.prompt.clear();
+  EXPECT_NE(node->submit(empty, reader.sink()).error().why().find("prompt: has no tokens"),
+            std::string::npos);
+  auto foreign = ask("x", 1);
+  foreign.prompt[0] = 1 << 30;
+  EXPECT_NE(
+      node->submit(foreign, reader.sink()).error().why().find("prompt: token 0 is 1073741824"),
+      std::string::npos);
+  auto longer = ask("x", 1);
+  longer.prompt.assign(node->positions_max(), 5);
+  EXPECT_EQ(node->submit(longer, reader.sink()).error().code(), status_code::invalid_argument);
+  auto hot = ask("x", 1);
+  hot.sampling.temperature = -1;
+  EXPECT_NE(node->submit(hot, reader.sink()).error().why().find("temperature"), std::string::npos);
+}
+
+TEST(node_test, options_out_of_range_are_named) {
+  const system_clock time;
+  const auto refuse = [&time](const node_options& options) {
+    auto node = start_node(tests::built_in_model(), tests::shared_executor(), time, options);
+    return node ? std::string() : node.error().why();
+  };
+  node_options options;
+  options.page_tokens = 24;
+  EXPECT_NE(refuse(options).find("page_tokens is 24"), std::string::npos);
+  options = {};
+  options.kv_bytes = 1000;
+  EXPECT_NE(refuse(options).find("kv_bytes is 1000"), std::string::npos);
+  options = {};
+  options.expert_shards = 1000;
+  EXPECT_NE(refuse(options), "");
+  options = {};
+  options.positions_max = 1u << 30;
+  EXPECT_NE(refuse(options).find("positions_max"), std::string::npos);
+}
+
+} // namespace
+} // namespace troupe::actors
