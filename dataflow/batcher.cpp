@@ -14,7 +14,9 @@ namespace {
 constexpr uint64_t unserved_steps_max = 64;
 
 // The part of a step that decodes leave to prompts when both want all of it.
-uint32_t prefill_tokens_min(uint32_t tokens_max) { return std::max(1u, tokens_max / 8); }
+uint32_t prefill_tokens_min(uint32_t tokens_max) {
+  return std::max(1u, tokens_max / 8);
+}
 
 template <class T>
 status check_range(std::string_view name, T value, T least, T most) {
@@ -166,7 +168,9 @@ bool batcher::has_work() const {
                      [](const sequence* s) { return s->remaining() > 0; });
 }
 
-uint32_t batcher::known_tokens(sequence_id id) const { return find(id).known; }
+uint32_t batcher::known_tokens(sequence_id id) const {
+  return find(id).known;
+}
 
 batcher::queue_key batcher::key_of(const sequence& s) {
   return {s.arrival.priority, !s.preempted, s.arrival.arrived, s.number};
@@ -194,8 +198,8 @@ uint32_t batcher::rows_max() const {
   return std::min(limits_.max_batch_size, limits_.sequences_max);
 }
 
-// A waiting sequence may find almost all of its tokens cached, so one step is all that is sure; a running
-// one must compute what remains before its next token can come.
+// A waiting sequence may find almost all of its tokens cached, so one step is all that is sure; a
+// running one must compute what remains before its next token can come.
 bool batcher::is_late(const sequence& s, const step_room& room) const {
   if (!s.arrival.deadline) return false;
   const time_point deadline = *s.arrival.deadline;
@@ -261,8 +265,8 @@ bool batcher::step_has_room(const sequence& s) const {
   return prefill_rows < rows_left && prefill_tokens < tokens_left;
 }
 
-// Whether all its tokens and one more fit, after what the running ones still need and one page for the
-// growth of each: a sequence that starts should not be preempted at once.
+// Whether all its tokens and one more fit, after what the running ones still need and one page for
+// the growth of each: a sequence that starts should not be preempted at once.
 bool batcher::kv_has_room(const sequence& s, const step_room& room) const {
   if (running_.empty()) return true;
   const auto pages_for = [&room](uint64_t tokens) {

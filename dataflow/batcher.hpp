@@ -1,17 +1,17 @@
 // Decides what each step computes: continuous batching with chunked prefill. Decodes go first, one
-// token each; what is left of the step's token budget goes to prompts in chunks. Within a priority the
-// first come is the first served.
+// token each; what is left of the step's token budget goes to prompts in chunks. Within a priority
+// the first come is the first served.
 //
 // A step, seen from the sequencer:
 //   for (;;) {
-//     batcher.plan_starts(room, plan);          // drop plan.dropped; break when plan.starts is empty
-//     for id in plan.starts: open its pages, then batcher.on_started(id, cached_tokens)
+//     batcher.plan_starts(room, plan);          // drop plan.dropped; break when plan.starts is
+//     empty for id in plan.starts: open its pages, then batcher.on_started(id, cached_tokens)
 //   }
 //   batcher.plan_rows(plan);                    // plan.entries, or plan.wait_until
 //   for entry in plan.entries: extend its pages; while that is `exhausted`:
 //     victim = batcher.choose_victim(); close its pages; batcher.on_preempted(victim);
-//     plan.remove(victim); (the victim may be the entry's own sequence; one that is alone and still does
-//     not fit never will: it fails)
+//     plan.remove(victim); (the victim may be the entry's own sequence; one that is alone and still
+//     does not fit never will: it fails)
 //   … compute …
 //   for entry: batcher.on_computed(entry.sequence, entry.count);
 //              where entry.wants_logits: sample, then batcher.on_sampled or batcher.remove
@@ -34,12 +34,13 @@
 namespace troupe::dataflow {
 
 struct batcher_limits {
-  uint32_t tokens_max = 512;       // of a step
-  uint32_t sequences_max = 64;     // running
-  uint32_t queue_max = 1024;       // waiting; preempted sequences may exceed it
+  uint32_t tokens_max = 512;        // of a step
+  uint32_t sequences_max = 64;      // running
+  uint32_t queue_max = 1024;        // waiting; preempted sequences may exceed it
   uint32_t prefill_chunk_max = 256; // tokens of one sequence in one step
-  uint32_t max_batch_size = 0;     // sequences in a step; 0: sequences_max
-  duration max_wait{0}; // how long the first of an idle engine's sequences waits for company; decodes never wait
+  uint32_t max_batch_size = 0;      // sequences in a step; 0: sequences_max
+  duration max_wait{
+      0}; // how long the first of an idle engine's sequences waits for company; decodes never wait
 };
 
 // The message names the field, its value and the range.
@@ -51,8 +52,8 @@ struct sequence_arrival {
   int32_t priority = 0;       // lower goes first
   time_point arrived{};
   std::optional<time_point> deadline{};
-  // Sequences of one gang (a request's choices; 0: none) have the same prompt: the second starts when
-  // the first has computed it, so that its pages can be shared.
+  // Sequences of one gang (a request's choices; 0: none) have the same prompt: the second starts
+  // when the first has computed it, so that its pages can be shared.
   uint64_t gang = 0;
 };
 
@@ -61,7 +62,7 @@ struct step_room {
   time_point now{};
   uint64_t kv_pages = UINT32_MAX; // kv_pages::available()
   uint32_t page_tokens = 1;
-  duration step_time_min{0};       // no step is faster; 0: unknown. Makes hopeless deadlines provable
+  duration step_time_min{0}; // no step is faster; 0: unknown. Makes hopeless deadlines provable
 };
 
 struct step_entry {
@@ -73,10 +74,10 @@ struct step_entry {
 
 // Reused from step to step so that planning does not allocate.
 struct step_plan {
-  std::vector<sequence_id> starts;  // running from now on; on_started is due
-  std::vector<sequence_id> dropped; // deadline passed or out of reach; already removed
-  std::vector<step_entry> entries;  // decodes first
-  uint32_t tokens = 0;              // sum of counts
+  std::vector<sequence_id> starts;      // running from now on; on_started is due
+  std::vector<sequence_id> dropped;     // deadline passed or out of reach; already removed
+  std::vector<step_entry> entries;      // decodes first
+  uint32_t tokens = 0;                  // sum of counts
   std::optional<time_point> wait_until; // no entries because company is awaited: plan again then
   void clear();
   void remove(sequence_id id); // its entries, if any
@@ -93,10 +94,10 @@ public:
   // Cancelled or finished, in any state. Unknown ids are ignored.
   void remove(sequence_id id);
 
-  // Clears the plan, drops sequences that cannot meet their deadline, and starts waiting ones as far as
-  // budget, sequences_max and KV room allow. Nobody overtakes a sequence of the same priority that lacks
-  // room. An empty engine starts its first sequence whatever the room: whether it fits at all is for the
-  // page table to say.
+  // Clears the plan, drops sequences that cannot meet their deadline, and starts waiting ones as
+  // far as budget, sequences_max and KV room allow. Nobody overtakes a sequence of the same
+  // priority that lacks room. An empty engine starts its first sequence whatever the room: whether
+  // it fits at all is for the page table to say.
   void plan_starts(const step_room& room, step_plan& plan);
 
   // Fills plan.entries and marks their tokens as under way.
@@ -111,8 +112,8 @@ public:
 
   // The running sequence to give up first: lowest priority, then latest arrival.
   std::optional<sequence_id> choose_victim(std::optional<sequence_id> excluding = {}) const;
-  // Back to the front of the waiting queue of its priority; everything it has is to be recomputed. Also
-  // undoes a start that failed.
+  // Back to the front of the waiting queue of its priority; everything it has is to be recomputed.
+  // Also undoes a start that failed.
   void on_preempted(sequence_id id);
 
   uint32_t running() const { return static_cast<uint32_t>(running_.size()); }
@@ -135,12 +136,12 @@ private:
     sequence_arrival arrival;
     uint64_t number = 0; // of admission
     sequence_state state = sequence_state::waiting;
-    bool preempted = false;  // waits at the front
-    uint32_t known = 0;      // tokens: prompt and sampled
-    uint32_t scheduled = 0;  // of these computed or under way
-    uint32_t computed = 0;   // of these computed
-    uint64_t served_at = 0;  // step of its last entry
-    uint64_t turn = 0;       // number of its last entry among all
+    bool preempted = false; // waits at the front
+    uint32_t known = 0;     // tokens: prompt and sampled
+    uint32_t scheduled = 0; // of these computed or under way
+    uint32_t computed = 0;  // of these computed
+    uint64_t served_at = 0; // step of its last entry
+    uint64_t turn = 0;      // number of its last entry among all
     uint32_t remaining() const { return known - scheduled; }
     bool decodes() const { return remaining() == 1 && known > arrival.prompt_tokens; }
   };

@@ -29,8 +29,8 @@ status expert_groups::build(std::span<const int32_t> ids, uint32_t top_k) {
     return {status_code::corrupt, text(ids.size(), " choices are no rows of ", top_k)};
   for (size_t n = 0; n < ids.size(); ++n) {
     if (ids[n] < 0 || static_cast<uint32_t>(ids[n]) >= order_.size())
-      return {status_code::corrupt, text("row ", n / top_k, " chose expert ", ids[n], " of ",
-                                         order_.size())};
+      return {status_code::corrupt,
+              text("row ", n / top_k, " chose expert ", ids[n], " of ", order_.size())};
     ++next_slot_[rank_of_[static_cast<uint32_t>(ids[n])]];
   }
   uint32_t slot = 0;
@@ -41,7 +41,8 @@ status expert_groups::build(std::span<const int32_t> ids, uint32_t top_k) {
     for (; rank < order_.size() && order_[rank].shard == shard; ++rank) {
       const uint32_t count = next_slot_[rank];
       next_slot_[rank] = slot;
-      if (count > 0) groups_.push_back({order_[rank].expert, order_[rank].local, slot, slot + count});
+      if (count > 0)
+        groups_.push_back({order_[rank].expert, order_[rank].local, slot, slot + count});
       slot += count;
     }
     shards_[shard].slot_end = slot;

@@ -1,5 +1,6 @@
-// Sorts the router's (row, choice) pairs by expert, so that each shard gets one run of rows and each
-// expert in it one group. Stable: rows ascend within a group, so results never depend on timing.
+// Sorts the router's (row, choice) pairs by expert, so that each shard gets one run of rows and
+// each expert in it one group. Stable: rows ascend within a group, so results never depend on
+// timing.
 #pragma once
 
 #include "base/status.hpp"
@@ -35,8 +36,8 @@ public:
   // The shards must cover the experts as validate(pipeline_graph) demands.
   explicit expert_groups(const pipeline_graph& graph);
 
-  // ids: [rows, top_k] chosen experts in routing order. `corrupt` when an id is no expert or the size
-  // is no multiple of top_k; the groups are then empty.
+  // ids: [rows, top_k] chosen experts in routing order. `corrupt` when an id is no expert or the
+  // size is no multiple of top_k; the groups are then empty.
   status build(std::span<const int32_t> ids, uint32_t top_k);
 
   // Row of each slot: gather with it, then compute group by group.

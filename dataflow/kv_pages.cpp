@@ -54,9 +54,9 @@ result<opened_sequence> kv_pages::open(const open_sequence_args& args) {
     const size_t pages_max = (args.tokens.size() - 1) / options_.page_tokens;
     uint32_t parent = none;
     while (s.pages.size() < pages_max) {
-      const chain_key key{parent, args.salt, args.weight_version,
-                          args.tokens.subspan(s.pages.size() * options_.page_tokens,
-                                              options_.page_tokens)};
+      const chain_key key{
+          parent, args.salt, args.weight_version,
+          args.tokens.subspan(s.pages.size() * options_.page_tokens, options_.page_tokens)};
       parent = lookup(key, hash_of(key));
       if (parent == none) break;
       hold(parent);
@@ -77,9 +77,8 @@ status kv_pages::extend(sequence_id id, uint32_t tokens_total) {
   if (wanted <= s.pages.size()) return {};
   const uint32_t missing = wanted - static_cast<uint32_t>(s.pages.size());
   if (missing > available())
-    return {status_code::exhausted, text("sequence ", id, " needs ", missing,
-                                         " more KV pages; ", available(), " of ",
-                                         options_.page_count, " are left")};
+    return {status_code::exhausted, text("sequence ", id, " needs ", missing, " more KV pages; ",
+                                         available(), " of ", options_.page_count, " are left")};
   for (uint32_t n = 0; n < missing; ++n) s.pages.push_back(take_page());
   return {};
 }
@@ -100,7 +99,8 @@ bool kv_pages::commit(sequence_id id, std::span<const int32_t> computed) {
   return changed;
 }
 
-// Enters the sequence's first page that is not indexed, or moves over to its equal. True when moved.
+// Enters the sequence's first page that is not indexed, or moves over to its equal. True when
+// moved.
 bool kv_pages::complete_page(sequence& s) {
   uint32_t& at = s.pages[s.indexed];
   const uint32_t parent = s.indexed == 0 ? none : s.pages[s.indexed - 1];
@@ -119,11 +119,17 @@ bool kv_pages::complete_page(sequence& s) {
   return equal != none;
 }
 
-std::span<const uint32_t> kv_pages::pages(sequence_id id) const { return find(id).pages; }
+std::span<const uint32_t> kv_pages::pages(sequence_id id) const {
+  return find(id).pages;
+}
 
-uint32_t kv_pages::computed_tokens(sequence_id id) const { return find(id).computed; }
+uint32_t kv_pages::computed_tokens(sequence_id id) const {
+  return find(id).computed;
+}
 
-bool kv_pages::is_open(sequence_id id) const { return sequences_.count(id) != 0; }
+bool kv_pages::is_open(sequence_id id) const {
+  return sequences_.count(id) != 0;
+}
 
 void kv_pages::close(sequence_id id) {
   sequence& s = find(id);
@@ -179,7 +185,8 @@ uint32_t kv_pages::lookup(const chain_key& key, uint64_t hash) const {
     const page& p = pages_[at];
     if (p.hash != hash || p.parent != key.parent) continue;
     // An equal parent is the same chain up to here; only a first page says where it belongs.
-    if (key.parent == none && (p.weight_version != key.weight_version || p.salt != key.salt)) continue;
+    if (key.parent == none && (p.weight_version != key.weight_version || p.salt != key.salt))
+      continue;
     if (std::equal(p.tokens.begin(), p.tokens.end(), key.tokens.begin(), key.tokens.end())) break;
   }
   return at;
@@ -214,7 +221,8 @@ void kv_pages::evict(uint32_t at) {
   *link = p.bucket_next;
   if (p.parent != none) {
     page& parent = pages_[p.parent];
-    if (--parent.children == 0 && parent.references == 0) leaves_.insert({parent.used_at, p.parent});
+    if (--parent.children == 0 && parent.references == 0)
+      leaves_.insert({parent.used_at, p.parent});
   }
   p.state = page_state::free;
   p.parent = none;

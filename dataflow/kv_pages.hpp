@@ -1,15 +1,15 @@
-// Page table and prefix index of one node: which sequence holds which KV pages, which full pages are
-// kept for reuse, and which go first when room is needed. It moves numbers only; the bytes of page p
-// lie in the attention stages.
+// Page table and prefix index of one node: which sequence holds which KV pages, which full pages
+// are kept for reuse, and which go first when room is needed. It moves numbers only; the bytes of
+// page p lie in the attention stages.
 //
-// A page is free, private to one sequence, or indexed: full, and found by later sequences through the
-// chain of everything before it (salt, weight version, all tokens). Hashes only narrow the search; the
-// tokens are compared, so a collision never shares a wrong page. Indexed pages form trees. The pages of
-// a sequence start with a path from a root, so a page in use never hangs below an unused one and every
-// unused indexed page can be evicted, children first.
+// A page is free, private to one sequence, or indexed: full, and found by later sequences through
+// the chain of everything before it (salt, weight version, all tokens). Hashes only narrow the
+// search; the tokens are compared, so a collision never shares a wrong page. Indexed pages form
+// trees. The pages of a sequence start with a path from a root, so a page in use never hangs below
+// an unused one and every unused indexed page can be evicted, children first.
 //
-// Equal chains have equal bytes (the numerics contract), so when a sequence completes a page that is
-// already indexed it moves over to that page and its own becomes free.
+// Equal chains have equal bytes (the numerics contract), so when a sequence completes a page that
+// is already indexed it moves over to that page and its own becomes free.
 #pragma once
 
 #include "base/status.hpp"
@@ -34,11 +34,12 @@ struct kv_pages_options {
 
 struct open_sequence_args {
   sequence_id id = 0;
-  std::span<const int32_t> tokens{}; // everything known: prompt, after a preemption also the answer so far
-  std::string_view salt{};         // sequences share pages only within one salt …
-  uint64_t weight_version = 0;     // … and one version of the weights
-  bool reuse = true;               // look for cached pages (not when prompt log-probabilities are asked)
-  bool remember = true;            // enter full pages into the index for others
+  std::span<const int32_t>
+      tokens{};            // everything known: prompt, after a preemption also the answer so far
+  std::string_view salt{}; // sequences share pages only within one salt …
+  uint64_t weight_version = 0; // … and one version of the weights
+  bool reuse = true;    // look for cached pages (not when prompt log-probabilities are asked)
+  bool remember = true; // enter full pages into the index for others
 };
 
 struct opened_sequence {
@@ -60,19 +61,20 @@ class kv_pages {
 public:
   explicit kv_pages(const kv_pages_options& options);
 
-  // Takes references on the longest cached chain of full pages, never all of `tokens`: the last one is
-  // always computed. Takes no new page. Fails with `exhausted` when `tokens` can never fit, and with
-  // `invalid_argument` when there are none. The id must not be open.
+  // Takes references on the longest cached chain of full pages, never all of `tokens`: the last one
+  // is always computed. Takes no new page. Fails with `exhausted` when `tokens` can never fit, and
+  // with `invalid_argument` when there are none. The id must not be open.
   result<opened_sequence> open(const open_sequence_args& args);
 
-  // Makes sure the sequence has pages for its first tokens_total tokens. Takes free pages, then evicts
-  // cached ones, least recently used first and children before parents. `exhausted` changes nothing.
+  // Makes sure the sequence has pages for its first tokens_total tokens. Takes free pages, then
+  // evicts cached ones, least recently used first and children before parents. `exhausted` changes
+  // nothing.
   status extend(sequence_id id, uint32_t tokens_total);
 
-  // The next tokens of the sequence that have been computed into its pages; the first call continues at
-  // cached_tokens. True when pages(id) changed because an equal page was already there: the sequence's
-  // later steps must use the new table (steps already under way may finish on the old one, as long as
-  // every stage runs steps in order).
+  // The next tokens of the sequence that have been computed into its pages; the first call
+  // continues at cached_tokens. True when pages(id) changed because an equal page was already
+  // there: the sequence's later steps must use the new table (steps already under way may finish on
+  // the old one, as long as every stage runs steps in order).
   [[nodiscard]] bool commit(sequence_id id, std::span<const int32_t> computed);
 
   // In position order; valid until the next call that changes this sequence.

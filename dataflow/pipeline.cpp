@@ -12,10 +12,13 @@ namespace troupe::dataflow {
 namespace {
 
 constexpr std::array<std::string_view, 10> kind_names = {
-    "ingress",      "sequencer",        "attention_stage",        "gating_router", "expert_shard",
-    "kv_cache_manager", "checkpoint_coordinator", "membership", "coordinator", "node_supervisor"};
+    "ingress",      "sequencer",        "attention_stage",        "gating_router",
+    "expert_shard", "kv_cache_manager", "checkpoint_coordinator", "membership",
+    "coordinator",  "node_supervisor"};
 
-status invalid(std::string why) { return {status_code::invalid_argument, std::move(why)}; }
+status invalid(std::string why) {
+  return {status_code::invalid_argument, std::move(why)};
+}
 
 // The begin of part `at` when `count` things are cut into `parts`, larger parts first.
 uint32_t cut(uint32_t count, uint32_t parts, uint32_t at) {
@@ -63,9 +66,13 @@ status validate_shards(const pipeline_graph& graph) {
 
 } // namespace
 
-std::string_view to_string(role_kind kind) { return kind_names[static_cast<size_t>(kind)]; }
+std::string_view to_string(role_kind kind) {
+  return kind_names[static_cast<size_t>(kind)];
+}
 
-std::string to_string(const role& who) { return text(to_string(who.kind), '/', who.index); }
+std::string to_string(const role& who) {
+  return text(to_string(who.kind), '/', who.index);
+}
 
 result<role> parse_role(std::string_view name) {
   const size_t slash = name.find('/');
@@ -95,23 +102,22 @@ uint32_t expert_set::local_index(uint32_t expert) const {
 
 uint32_t pipeline_graph::stage_of(uint32_t layer) const {
   TROUPE_CHECK(layer < layers);
-  const auto stage = std::upper_bound(
-      stages.begin(), stages.end(), layer,
-      [](uint32_t value, const layer_range& range) { return value < range.end; });
+  const auto stage =
+      std::upper_bound(stages.begin(), stages.end(), layer,
+                       [](uint32_t value, const layer_range& range) { return value < range.end; });
   return static_cast<uint32_t>(stage - stages.begin());
 }
 
 uint32_t pipeline_graph::shard_of(uint32_t expert) const {
-  const auto shard = std::find_if(shards.begin(), shards.end(), [expert](const expert_set& set) {
-    return set.contains(expert);
-  });
+  const auto shard = std::find_if(shards.begin(), shards.end(),
+                                  [expert](const expert_set& set) { return set.contains(expert); });
   TROUPE_CHECK(shard != shards.end());
   return static_cast<uint32_t>(shard - shards.begin());
 }
 
 std::vector<role> pipeline_graph::roles() const {
-  std::vector<role> all = {{role_kind::ingress, 0}, {role_kind::sequencer, 0},
-                           {role_kind::kv_cache_manager, 0}};
+  std::vector<role> all = {
+      {role_kind::ingress, 0}, {role_kind::sequencer, 0}, {role_kind::kv_cache_manager, 0}};
   for (uint32_t n = 0; n < stages.size(); ++n) all.push_back({role_kind::attention_stage, n});
   if (shards.empty()) return all;
   for (uint32_t n = 0; n < stages.size(); ++n) all.push_back({role_kind::gating_router, n});
@@ -136,7 +142,8 @@ result<pipeline_graph> plan_single_node(const single_node_args& args) {
   graph.layers = args.layers;
   graph.experts = args.experts;
   for (uint32_t n = 0; n < args.stages; ++n)
-    graph.stages.push_back({cut(args.layers, args.stages, n), cut(args.layers, args.stages, n + 1)});
+    graph.stages.push_back(
+        {cut(args.layers, args.stages, n), cut(args.layers, args.stages, n + 1)});
   const uint32_t shards = args.experts == 0 ? 0 : args.shards;
   for (uint32_t n = 0; n < shards; ++n) {
     const uint32_t begin = cut(args.experts, shards, n);

@@ -1,5 +1,5 @@
-// The graph of one pipeline replica: which stage has which layers, which shard has which experts, and
-// the roles by which these parts are addressed.
+// The graph of one pipeline replica: which stage has which layers, which shard has which experts,
+// and the roles by which these parts are addressed.
 #pragma once
 
 #include "base/status.hpp"
@@ -61,7 +61,7 @@ enum class expert_layout : uint8_t { contiguous, strided };
 struct pipeline_graph {
   uint64_t epoch = 0; // of the placement
   uint32_t layers = 0;
-  uint32_t experts = 0; // 0: a dense model, which has no shards
+  uint32_t experts = 0;            // 0: a dense model, which has no shards
   std::vector<layer_range> stages; // attention_stage/i has stages[i], and so has gating_router/i
   std::vector<expert_set> shards;  // expert_shard/i has shards[i], in every layer that has experts
 

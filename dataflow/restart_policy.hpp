@@ -1,5 +1,5 @@
-// When a failed part is restarted and when its supervisor gives up: at most so many restarts within a
-// window, with growing pauses.
+// When a failed part is restarted and when its supervisor gives up: at most so many restarts within
+// a window, with growing pauses.
 #pragma once
 
 #include "base/clock.hpp"
@@ -14,8 +14,9 @@ namespace troupe::dataflow {
 struct restart_limits {
   uint32_t restarts_max = 5; // within `window`; 0: every failure escalates
   duration window = std::chrono::seconds(60);
-  duration pause_first = std::chrono::milliseconds(10); // doubles with every restart in the window …
-  duration pause_max = std::chrono::seconds(5);         // … up to this
+  duration pause_first =
+      std::chrono::milliseconds(10);            // doubles with every restart in the window …
+  duration pause_max = std::chrono::seconds(5); // … up to this
 };
 
 status validate(const restart_limits& limits);

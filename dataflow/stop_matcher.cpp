@@ -38,7 +38,9 @@ std::string stop_matcher::pass(std::string_view piece) {
   return flush().append(piece);
 }
 
-std::string stop_matcher::flush() { return std::exchange(held_, {}); }
+std::string stop_matcher::flush() {
+  return std::exchange(held_, {});
+}
 
 // Length of the longest suffix of the text that a stop text begins with.
 size_t stop_matcher::held_suffix(std::string_view text) const {

@@ -8,8 +8,9 @@
 
 namespace troupe::dataflow {
 
-// Judged after every piece, over everything not yet emitted: the match that starts first wins, of those
-// that start together the longest. Pieces and stop texts are complete UTF-8, so what is emitted is too.
+// Judged after every piece, over everything not yet emitted: the match that starts first wins, of
+// those that start together the longest. Pieces and stop texts are complete UTF-8, so what is
+// emitted is too.
 class stop_matcher {
 public:
   struct match_result {
@@ -25,8 +26,8 @@ public:
   // After a match everything is swallowed.
   match_result feed(std::string_view piece);
 
-  // Emits without looking for matches in it (before the minimum number of tokens); what was held back
-  // is emitted first.
+  // Emits without looking for matches in it (before the minimum number of tokens); what was held
+  // back is emitted first.
   std::string pass(std::string_view piece);
 
   // The stream ends otherwise: what was held back.

@@ -47,8 +47,8 @@ status check_range(float value, const field_range& range) {
 status validate_bias(const std::pair<int32_t, float>& entry, uint32_t vocabulary) {
   const auto& [token, bias] = entry;
   if (token < 0 || static_cast<uint32_t>(token) >= vocabulary)
-    return {status_code::invalid_argument, text("logit_bias names token ", token,
-                                                "; the vocabulary has 0 to ", vocabulary - 1)};
+    return {status_code::invalid_argument,
+            text("logit_bias names token ", token, "; the vocabulary has 0 to ", vocabulary - 1)};
   const status in_range = check_range(bias, {"logit_bias", -100, 100});
   return in_range.ok() ? in_range : in_range.within(text("token ", token));
 }
@@ -60,12 +60,13 @@ status check_row(std::span<const float> logits) {
   bool any = false;
   for (size_t id = 0; id < logits.size(); ++id) {
     if (!(logits[id] <= largest))
-      return {status_code::corrupt, text("the logit of token ", id, " is ",
-                                         std::isnan(logits[id]) ? "NaN" : "infinite")};
+      return {status_code::corrupt,
+              text("the logit of token ", id, " is ", std::isnan(logits[id]) ? "NaN" : "infinite")};
     any |= logits[id] >= -largest;
   }
   if (any) return {};
-  return {status_code::corrupt, text("all ", logits.size(), " logits are -infinity or there are none")};
+  return {status_code::corrupt,
+          text("all ", logits.size(), " logits are -infinity or there are none")};
 }
 
 // Finite stays finite, whatever the factor; a masked logit stays masked.
@@ -101,7 +102,9 @@ void adjust(const sample_args& args, std::span<float> row) {
     if (float* logit = find(row, token)) *logit = -infinity;
 }
 
-float best_of(std::span<const float> row) { return *std::max_element(row.begin(), row.end()); }
+float best_of(std::span<const float> row) {
+  return *std::max_element(row.begin(), row.end());
+}
 
 int32_t draw(std::span<const float> row, const sample_args& args) {
   const sampling_options& options = *args.options;
@@ -145,7 +148,9 @@ void token_history::add_prompt(std::span<const int32_t> tokens) {
   for (const int32_t token : tokens) tokens_[token].in_prompt = true;
 }
 
-void token_history::add_output(int32_t token) { ++tokens_[token].output; }
+void token_history::add_output(int32_t token) {
+  ++tokens_[token].output;
+}
 
 result<sampled_token> sample(const sample_args& args, std::vector<float>& scratch) {
   TROUPE_CHECK(args.options != nullptr);

@@ -122,7 +122,8 @@ uint32_t weight_bands::last_band(const band_cut& within) const {
 }
 
 // `before` is the total of the bands before this one.
-weight_bands::part weight_bands::part_of(const band_cut& within, uint32_t band, double before) const {
+weight_bands::part weight_bands::part_of(const band_cut& within, uint32_t band,
+                                         double before) const {
   if (band < within.band) return {counts_[band], totals_[band]};
   if (band == within.band && within.members > 0) return {within.members, within.total - before};
   return {};
@@ -135,7 +136,8 @@ std::span<const weighted_token> weight_bands::members(uint32_t band) {
   for (size_t id = 0; id < row_.size(); ++id) {
     if (band_of_[id] != band || row_[id] < std::numeric_limits<float>::lowest()) continue;
     const double x = exponent(row_[id], best_, inverse_temperature_);
-    members_.push_back({static_cast<int32_t>(id), row_[id], x < exponent_min ? 0 : sampling_exp(x)});
+    members_.push_back(
+        {static_cast<int32_t>(id), row_[id], x < exponent_min ? 0 : sampling_exp(x)});
   }
   std::sort(members_.begin(), members_.end(), [](const weighted_token& a, const weighted_token& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;

@@ -1,9 +1,9 @@
 // The weights of a row of logits, ordered from the best token down without sorting the vocabulary.
 //
-// The weight of a token is exp(x), x = (logit - best) / temperature, in double. Tokens fall into bands
-// of equal width in x; those below the last band count as nothing. One pass sums each band by id; only
-// the band in which something is decided is sorted. The canonical order is: bands from the best down,
-// within a band the larger logit first, of equals the lower id.
+// The weight of a token is exp(x), x = (logit - best) / temperature, in double. Tokens fall into
+// bands of equal width in x; those below the last band count as nothing. One pass sums each band by
+// id; only the band in which something is decided is sorted. The canonical order is: bands from the
+// best down, within a band the larger logit first, of equals the lower id.
 #pragma once
 
 #include <array>
@@ -20,8 +20,8 @@ struct weighted_token {
   double weight = 0;
 };
 
-// The tokens of a row up to a point of the canonical order: all of the bands before `band`, and the first
-// `members` of this one.
+// The tokens of a row up to a point of the canonical order: all of the bands before `band`, and the
+// first `members` of this one.
 struct band_cut {
   uint32_t band = 0;
   uint32_t members = 0;
@@ -36,9 +36,9 @@ public:
   // Everything that has a weight.
   band_cut all() const;
   // Each keeps of `within` the tokens up to …
-  band_cut best_count(const band_cut& within, size_t count);   // … so many
-  band_cut best_share(const band_cut& within, double share);   // … that which reaches this share
-  band_cut at_least(const band_cut& within, double weight);    // … the last of this weight or more
+  band_cut best_count(const band_cut& within, size_t count); // … so many
+  band_cut best_share(const band_cut& within, double share); // … that which reaches this share
+  band_cut at_least(const band_cut& within, double weight);  // … the last of this weight or more
 
   // The token at which the cumulative weight exceeds the fraction u of within.total.
   int32_t pick(const band_cut& within, double u);

@@ -1,5 +1,5 @@
-// exp and log for sampling: only IEEE additions, multiplications and divisions in one fixed order, so
-// that every machine draws the same token. (libm's differ between versions and processors.)
+// exp and log for sampling: only IEEE additions, multiplications and divisions in one fixed order,
+// so that every machine draws the same token. (libm's differ between versions and processors.)
 #pragma once
 
 #include <bit>

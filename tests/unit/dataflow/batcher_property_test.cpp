@@ -64,16 +64,20 @@ private:
     s.prompt = static_cast<uint32_t>(s.tokens.size());
     s.length = s.prompt + static_cast<uint32_t>(1 + below(20));
     const sequence_id id = ++arrived_;
-    ASSERT_TRUE(batcher_.admit({.id = id,
-                                .prompt_tokens = s.prompt,
-                                .priority = static_cast<int32_t>(below(3)),
-                                .arrived = time_point{} + duration(steps),
-                                .gang = below(2)}).ok());
+    ASSERT_TRUE(batcher_
+                    .admit({.id = id,
+                            .prompt_tokens = s.prompt,
+                            .priority = static_cast<int32_t>(below(3)),
+                            .arrived = time_point{} + duration(steps),
+                            .gang = below(2)})
+                    .ok());
     live_.emplace(id, std::move(s));
   }
 
   step_room room() const {
-    return {.now = time_point{} + duration(steps), .kv_pages = pages_.available(), .page_tokens = page_tokens};
+    return {.now = time_point{} + duration(steps),
+            .kv_pages = pages_.available(),
+            .page_tokens = page_tokens};
   }
 
   void step() {
@@ -182,9 +186,31 @@ const scenario scenarios[] = {
     {2, {.tokens_max = 16, .sequences_max = 8, .queue_max = 20, .prefill_chunk_max = 8}, 20, 300},
     {3, {.tokens_max = 7, .sequences_max = 12, .queue_max = 9, .prefill_chunk_max = 3}, 16, 300},
     {4, {.tokens_max = 1, .sequences_max = 3, .queue_max = 5, .prefill_chunk_max = 1}, 16, 60},
-    {5, {.tokens_max = 32, .sequences_max = 16, .queue_max = 50, .prefill_chunk_max = 32, .max_batch_size = 3}, 30, 300},
-    {6, {.tokens_max = 32, .sequences_max = 16, .queue_max = 50, .prefill_chunk_max = 5, .max_batch_size = 1}, 40, 100},
-    {7, {.tokens_max = 64, .sequences_max = 4, .queue_max = 50, .prefill_chunk_max = 64, .max_batch_size = 8, .max_wait = duration(5)}, 13, 300},
+    {5,
+     {.tokens_max = 32,
+      .sequences_max = 16,
+      .queue_max = 50,
+      .prefill_chunk_max = 32,
+      .max_batch_size = 3},
+     30,
+     300},
+    {6,
+     {.tokens_max = 32,
+      .sequences_max = 16,
+      .queue_max = 50,
+      .prefill_chunk_max = 5,
+      .max_batch_size = 1},
+     40,
+     100},
+    {7,
+     {.tokens_max = 64,
+      .sequences_max = 4,
+      .queue_max = 50,
+      .prefill_chunk_max = 64,
+      .max_batch_size = 8,
+      .max_wait = duration(5)},
+     13,
+     300},
 };
 
 TEST(batcher_property_test, every_sequence_ends_whatever_the_limits) {

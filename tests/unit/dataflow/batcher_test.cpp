@@ -11,7 +11,9 @@ namespace {
 using std::chrono::milliseconds;
 using ids = std::vector<sequence_id>;
 
-time_point at(int64_t ms) { return time_point{} + milliseconds(ms); }
+time_point at(int64_t ms) {
+  return time_point{} + milliseconds(ms);
+}
 
 // "id@begin+count", with "!" where logits are wanted.
 std::vector<std::string> show(const step_plan& plan) {
@@ -243,7 +245,9 @@ TEST_F(batcher_test, drops_whoever_provably_cannot_meet_the_deadline) {
   batcher b = make({.tokens_max = 10, .sequences_max = 1, .prefill_chunk_max = 10});
   add(b, 1, 35, {.deadline = at(135)}); // 4 steps of 10 ms: from 95 on it is too late
   add(b, 2, 35, {.deadline = at(109)});
-  const auto room = [](int64_t ms) { return step_room{.now = at(ms), .step_time_min = milliseconds(10)}; };
+  const auto room = [](int64_t ms) {
+    return step_room{.now = at(ms), .step_time_min = milliseconds(10)};
+  };
   b.plan_starts(room(95), plan);
   EXPECT_EQ(plan.dropped, ids{});
   EXPECT_EQ(plan.starts, ids{1});
@@ -410,7 +414,8 @@ TEST_F(batcher_test, removing_forgets_a_sequence_in_any_state) {
 TEST_F(batcher_test, says_which_limit_is_out_of_range) {
   EXPECT_TRUE(validate(batcher_limits{}).ok());
   EXPECT_NE(validate(batcher_limits{.tokens_max = 0}).why().find("tokens_max"), std::string::npos);
-  EXPECT_NE(validate(batcher_limits{.sequences_max = 0}).why().find("sequences_max"), std::string::npos);
+  EXPECT_NE(validate(batcher_limits{.sequences_max = 0}).why().find("sequences_max"),
+            std::string::npos);
   EXPECT_NE(validate(batcher_limits{.queue_max = 0}).why().find("queue_max"), std::string::npos);
   EXPECT_NE(validate(batcher_limits{.prefill_chunk_max = 0}).why().find("prefill_chunk_max"),
             std::string::npos);

@@ -16,7 +16,8 @@ generation_request request() {
 }
 
 finish_facts drawn(int32_t token, uint32_t count) {
-  return {.token = token, .drawn = count, .known = 100 + count, .positions_max = 200, .eos_ids = eos};
+  return {
+      .token = token, .drawn = count, .known = 100 + count, .positions_max = 200, .eos_ids = eos};
 }
 
 TEST(finish_rule_test, goes_on_after_an_ordinary_token) {

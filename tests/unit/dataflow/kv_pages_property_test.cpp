@@ -23,15 +23,24 @@ using slot_content = std::optional<std::tuple<std::string, uint64_t, std::vector
 class kv_model {
 public:
   explicit kv_model(const scenario& s)
-      : table_({s.page_count, s.page_tokens, s.hash_bits}), scenario_(s),
+      : table_({s.page_count, s.page_tokens, s.hash_bits}),
+        scenario_(s),
         slots_(size_t{s.page_count} * s.page_tokens) {}
 
   void step() {
     switch (below(6)) {
-      case 0: open(); break;
-      case 1: close(); break;
-      case 2: if (below(40) == 0) table_.drop_cached(); break;
-      default: grow(); break;
+      case 0:
+        open();
+        break;
+      case 1:
+        close();
+        break;
+      case 2:
+        if (below(40) == 0) table_.drop_cached();
+        break;
+      default:
+        grow();
+        break;
     }
     table_.check_invariants();
     const auto s = table_.stats();
@@ -106,7 +115,8 @@ private:
                              table_.pages(id).end()));
       return;
     }
-    for (uint32_t n = 0; n < count; ++n, ++s.computed) slot(id, s.computed) = content(s, s.computed);
+    for (uint32_t n = 0; n < count; ++n, ++s.computed)
+      slot(id, s.computed) = content(s, s.computed);
     moves += table_.commit(id, std::span(s.tokens).subspan(s.computed - count, count));
     ASSERT_EQ(table_.computed_tokens(id), s.computed);
     for (const auto& [other, unused] : live_) check_content(other);

@@ -37,9 +37,7 @@ protected:
     table.close(id);
     table.check_invariants();
   }
-  tokens pages_of(sequence_id id) const {
-    return {table.pages(id).begin(), table.pages(id).end()};
-  }
+  tokens pages_of(sequence_id id) const { return {table.pages(id).begin(), table.pages(id).end()}; }
 };
 
 TEST_F(kv_pages_test, finds_the_full_pages_of_an_earlier_equal_prompt) {
@@ -136,7 +134,7 @@ TEST_F(kv_pages_test, refuses_what_can_never_fit_and_what_has_no_tokens) {
 }
 
 TEST_F(kv_pages_test, an_exhausted_extend_changes_nothing) {
-  run(1, count_from(0, 20));  // 5 pages
+  run(1, count_from(0, 20)); // 5 pages
   run(2, count_from(50, 8)); // 2 pages
   const auto before = pages_of(2);
   EXPECT_EQ(table.extend(2, 17).code(), status_code::exhausted);
@@ -161,9 +159,9 @@ TEST_F(kv_pages_test, takes_free_pages_before_it_evicts) {
 }
 
 TEST_F(kv_pages_test, evicts_the_least_recently_used_and_children_before_parents) {
-  run_and_close(1, count_from(0, 12));   // 3 pages
-  run_and_close(2, count_from(100, 12)); // 3 pages; 2 free
-  run_and_close(3, count_from(0, 12));   // touches 1's: 100… is the oldest now
+  run_and_close(1, count_from(0, 12));              // 3 pages
+  run_and_close(2, count_from(100, 12));            // 3 pages; 2 free
+  run_and_close(3, count_from(0, 12));              // touches 1's: 100… is the oldest now
   run(4, count_from(200, 16), {.remember = false}); // 4 pages: 2 free, 2 evicted
   EXPECT_EQ(table.stats().evictions, 2u);
   table.close(4);

@@ -14,8 +14,8 @@ TEST(pipeline_test, cuts_layers_and_experts_evenly_with_larger_parts_first) {
 }
 
 TEST(pipeline_test, strided_shards_deal_the_experts_out_in_turn) {
-  const auto graph = plan_single_node(
-      {.layers = 1, .experts = 5, .shards = 2, .layout = expert_layout::strided});
+  const auto graph =
+      plan_single_node({.layers = 1, .experts = 5, .shards = 2, .layout = expert_layout::strided});
   ASSERT_TRUE(graph.has_value());
   EXPECT_EQ(graph->shards, (std::vector<expert_set>{{0, 3, 2}, {1, 2, 2}}));
   EXPECT_EQ(graph->shard_of(4), 0u);
@@ -52,10 +52,10 @@ TEST(pipeline_test, lists_every_role_once_in_a_fixed_order) {
   const auto graph = plan_single_node({.layers = 2, .experts = 4, .stages = 2, .shards = 2});
   std::vector<std::string> names;
   for (const role& who : graph->roles()) names.push_back(to_string(who));
-  EXPECT_EQ(names, (std::vector<std::string>{
-                       "ingress/0", "sequencer/0", "kv_cache_manager/0", "attention_stage/0",
-                       "attention_stage/1", "gating_router/0", "gating_router/1", "expert_shard/0",
-                       "expert_shard/1"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"ingress/0", "sequencer/0", "kv_cache_manager/0",
+                                      "attention_stage/0", "attention_stage/1", "gating_router/0",
+                                      "gating_router/1", "expert_shard/0", "expert_shard/1"}));
 }
 
 TEST(pipeline_test, role_names_read_back) {
@@ -69,9 +69,10 @@ TEST(pipeline_test, role_names_read_back) {
 }
 
 TEST(pipeline_test, refuses_names_that_are_no_roles) {
-  for (const char* name : {"", "/", "expert_shard", "expert_shard/", "expert_shard/x", "expert_shard/1x",
-                           "expert_shard/-1", "expert_shard/+1", "expert_shard/4294967296", "shard/1",
-                           "expert_shard/01", " expert_shard/1", "expert_shard/1/2", "Ingress/0"}) {
+  for (const char* name :
+       {"", "/", "expert_shard", "expert_shard/", "expert_shard/x", "expert_shard/1x",
+        "expert_shard/-1", "expert_shard/+1", "expert_shard/4294967296", "shard/1",
+        "expert_shard/01", " expert_shard/1", "expert_shard/1/2", "Ingress/0"}) {
     const auto read = parse_role(name);
     ASSERT_FALSE(read.has_value()) << name;
     EXPECT_EQ(read.error().code(), status_code::invalid_argument);
@@ -87,7 +88,8 @@ TEST(pipeline_test, refuses_more_parts_than_there_is_to_share_out) {
 }
 
 TEST(pipeline_test, says_what_is_wrong_with_a_graph) {
-  const pipeline_graph good = *plan_single_node({.layers = 4, .experts = 4, .stages = 2, .shards = 2});
+  const pipeline_graph good =
+      *plan_single_node({.layers = 4, .experts = 4, .stages = 2, .shards = 2});
   const auto why = [&good](auto change) {
     pipeline_graph graph = good;
     change(graph);

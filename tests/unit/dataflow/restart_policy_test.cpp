@@ -9,7 +9,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-time_point at(duration since_start) { return time_point{} + since_start; }
+time_point at(duration since_start) {
+  return time_point{} + since_start;
+}
 
 const restart_limits limits{3, seconds(10), milliseconds(100), milliseconds(350)};
 

@@ -110,7 +110,8 @@ TEST(stop_matcher_test, never_splits_a_character) {
 }
 
 // The rule in words, over the whole text: after each piece look for the match that starts first.
-outcome naive(const std::vector<std::string>& stops, bool include, const std::vector<std::string>& pieces) {
+outcome naive(const std::vector<std::string>& stops, bool include,
+              const std::vector<std::string>& pieces) {
   std::string text;
   for (const std::string& piece : pieces) {
     text += piece;
@@ -148,8 +149,8 @@ TEST(stop_matcher_test, agrees_with_a_search_of_the_whole_text_for_random_pieces
     stop_matcher matcher(stops, include);
     for (const auto& piece : pieces) {
       (void)matcher.feed(piece);
-      const auto longest = std::max_element(
-          stops.begin(), stops.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
+      const auto longest = std::max_element(stops.begin(), stops.end(),
+                                            [](auto& a, auto& b) { return a.size() < b.size(); });
       ASSERT_LT(matcher.held_bytes(), longest->size());
     }
   }

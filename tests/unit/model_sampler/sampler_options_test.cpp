@@ -35,19 +35,27 @@ TEST(sampler_options_test, accepts_the_defaults_and_every_bound) {
 }
 
 TEST(sampler_options_test, names_the_field_its_value_and_the_range) {
-  EXPECT_EQ(why([](auto& o) { o.temperature = -0.5f; }), "temperature is -0.5; it must be at least 0");
-  EXPECT_EQ(why([](auto& o) { o.top_p = 0; }), "top_p is 0; it must be greater than 0 and at most 1");
-  EXPECT_EQ(why([](auto& o) { o.top_p = 1.1f; }), "top_p is 1.1; it must be greater than 0 and at most 1");
-  EXPECT_EQ(why([](auto& o) { o.min_p = -0.1f; }), "min_p is -0.1; it must be at least 0 and at most 1");
+  EXPECT_EQ(why([](auto& o) { o.temperature = -0.5f; }),
+            "temperature is -0.5; it must be at least 0");
+  EXPECT_EQ(why([](auto& o) { o.top_p = 0; }),
+            "top_p is 0; it must be greater than 0 and at most 1");
+  EXPECT_EQ(why([](auto& o) { o.top_p = 1.1f; }),
+            "top_p is 1.1; it must be greater than 0 and at most 1");
+  EXPECT_EQ(why([](auto& o) { o.min_p = -0.1f; }),
+            "min_p is -0.1; it must be at least 0 and at most 1");
   EXPECT_EQ(why([](auto& o) { o.repetition_penalty = 0; }),
             "repetition_penalty is 0; it must be greater than 0");
   EXPECT_EQ(why([](auto& o) { o.presence_penalty = 2.5f; }),
             "presence_penalty is 2.5; it must be at least -2 and at most 2");
   EXPECT_EQ(why([](auto& o) { o.frequency_penalty = -3; }),
             "frequency_penalty is -3; it must be at least -2 and at most 2");
-  EXPECT_EQ(why([](auto& o) { o.logit_bias = {{3, 101}}; }),
+  EXPECT_EQ(why([](auto& o) {
+              o.logit_bias = {{3, 101}};
+            }),
             "token 3: logit_bias is 101; it must be at least -100 and at most 100");
-  EXPECT_EQ(why([](auto& o) { o.logit_bias = {{5, 1}, {100, 1}}; }),
+  EXPECT_EQ(why([](auto& o) {
+              o.logit_bias = {{5, 1}, {100, 1}};
+            }),
             "logit_bias names token 100; the vocabulary has 0 to 99");
   EXPECT_NE(why([](auto& o) { o.logit_bias = {{-1, 1}}; }), "");
 }
