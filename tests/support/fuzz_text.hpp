@@ -1,4 +1,5 @@
-// What a fuzz target does with arbitrary bytes as a tokenizer.json or a chat template; it must only not crash.
+// What a fuzz target does with arbitrary bytes as a tokenizer.json or a chat template; it must only
+// not crash.
 #pragma once
 
 #include "model/chat_template.hpp"
@@ -35,8 +36,8 @@ inline void try_chat_template_bytes(std::string_view bytes) {
   if (messages) inputs.messages = std::move(*messages);
   inputs.tools = inputs.messages;
   inputs.now_unix_s = 0;
-  static_cast<void>(
-      made->render(inputs, {.steps_max = 100'000, .bytes_max = 1 << 20, .output_bytes_max = 1 << 20}));
+  static_cast<void>(made->render(
+      inputs, {.steps_max = 100'000, .bytes_max = 1 << 20, .output_bytes_max = 1 << 20}));
 }
 
 } // namespace troupe::model
