@@ -13,12 +13,14 @@ namespace troupe::compute {
 namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
+constexpr size_t small_page = 4096;
 
 size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// Whole huge pages, aligned to one, so that the kernel can back them by huge pages.
+// Begins at a huge page, so that the kernel can use huge ones; ends at a small one, so that the last of
+// them wastes nothing.
 std::byte* map_pages(size_t bytes) {
-  const size_t wanted = rounded_up(bytes, huge_page);
+  const size_t wanted = rounded_up(bytes, small_page);
   void* raw = mmap(nullptr, wanted + huge_page, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) return nullptr;
@@ -42,7 +44,7 @@ std::byte* heap(size_t bytes) {
 
 void buffer::release::operator()(std::byte* data) const {
   if (bytes >= huge_page) {
-    munmap(data, rounded_up(bytes, huge_page));
+    munmap(data, rounded_up(bytes, small_page));
   } else {
     std::free(data);
   }

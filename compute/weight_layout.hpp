@@ -2,9 +2,10 @@
 // to four neighbouring panels form a group that is stored as one contiguous stream, so that a product
 // with a single row reads memory in one direction with four independent sums:
 //   f32, bf16, f16  values [group][k][panel of the group][16 columns]
-//   int8            values [group][block][panel][k / 4 of the block: 8][16 columns][4], q + 128
-//   int4            values [group][block][panel][k / 8 of the block: 4][16 columns][4], q + 8 in nibbles:
-//                   the low nibble belongs to quadruple 2j of the block's inputs, the high to 2j + 1
+//   int8            values [group][block][octet: 4][panel][quadruple of the octet: 2][16 columns][4],
+//                   q + 128; an octet is eight inputs of the block, a quadruple four
+//   int4            values [group][block][octet: 4][panel][16 columns][4], q + 8 in nibbles: the low one
+//                   belongs to the first quadruple of the octet, the high one to the second
 //   int8, int4      scales [group][block][panel][16 columns], bf16
 // The last group may have fewer panels. Missing columns and inputs are zero.
 #pragma once
@@ -60,28 +61,23 @@ struct weight_layout {
     return size_t{group} * group_columns * inputs + size_t{input} * width(group) * panel +
            output % group_columns;
   }
-  // Index of a scale, and the position of the (block, panel) of an output among all such.
   size_t scale_index(uint32_t output, uint32_t block) const {
-    return tile_index(output, block) * panel + output % panel;
-  }
-  size_t tile_index(uint32_t output, uint32_t block) const {
     const uint32_t group = output / group_columns;
-    return size_t{group} * group_panels * blocks() + size_t{block} * width(group) +
-           output % group_columns / panel;
+    return (size_t{group} * group_panels * blocks() + size_t{block} * width(group)) * panel +
+           output % group_columns;
   }
+  // Bytes of one octet of one panel.
+  size_t octet_bytes() const { return format == weight_format::int8 ? 2 * panel * 4 : panel * 4; }
   // Byte of an int8 or int4 element.
   size_t quant_byte(uint32_t output, uint32_t input) const {
-    const uint32_t within = input % quant_block;
-    const uint32_t quad = within / 4;
-    const size_t tile = tile_index(output, input / quant_block);
-    const uint32_t column = output % panel;
-    if (format == weight_format::int8) {
-      return tile * (quant_block * panel) + quad * 64 + column * 4 + within % 4;
-    }
-    return tile * (quant_block * panel / 2) + quad / 2 * 64 + column * 4 + within % 4;
+    const uint32_t group = output / group_columns;
+    const size_t octet = size_t{input} / 8 * width(group) + output % group_columns / panel;
+    const uint32_t second = format == weight_format::int8 ? input / 4 % 2 : 0;
+    return group_offset(group) + octet * octet_bytes() + second * (panel * 4) +
+           output % panel * 4 + input % 4;
   }
   // Whether an int4 element sits in the high nibble of its byte.
-  static bool high_nibble(uint32_t input) { return input % quant_block / 4 % 2 == 1; }
+  static bool high_nibble(uint32_t input) { return input / 4 % 2 == 1; }
 };
 
 } // namespace troupe::compute

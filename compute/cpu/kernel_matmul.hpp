@@ -26,14 +26,14 @@ struct matmul_kernels {
   };
   struct int8_weights {
     static constexpr int offset = 128;
-    static constexpr size_t pair_bytes = 128; // two quadruples of 16 columns
+    static constexpr size_t octet_bytes = 128; // eight inputs of 16 columns
     static void load(const uint8_t* p, typename S::quad& a, typename S::quad& b) {
       S::load_int8(p, a, b);
     }
   };
   struct int4_weights {
     static constexpr int offset = 8;
-    static constexpr size_t pair_bytes = 64;
+    static constexpr size_t octet_bytes = 64;
     static void load(const uint8_t* p, typename S::quad& a, typename S::quad& b) {
       S::load_int4(p, a, b);
     }
@@ -109,9 +109,9 @@ struct matmul_kernels {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) sums[r][p] = S::set(0.0f);
     }
-    constexpr size_t panel_bytes = 4 * W::pair_bytes;
     const size_t x_stride = size_t{t.blocks} * 32;
-    const uint8_t* w = t.weights + panel * panel_bytes;
+    const size_t octet_step = t.width * W::octet_bytes;
+    const uint8_t* w = t.weights + panel * W::octet_bytes;
     const uint16_t* scales = t.scales + panel * 16;
     for (uint32_t b = 0; b < t.blocks; ++b) {
       const int8_t* x = t.x + row * x_stride + size_t{b} * 32;
@@ -123,16 +123,17 @@ struct matmul_kernels {
         for (int p = 0; p < P; ++p) dots[r][p].start(t.x_sums[block + size_t(r) * t.blocks]);
       }
 #pragma GCC unroll 4
-      for (int pair = 0; pair < 4; ++pair) {
+      for (int octet = 0; octet < 4; ++octet) {
         typename S::quad first[P];
         typename S::quad second[P];
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
-          W::load(w + p * panel_bytes + pair * W::pair_bytes, first[p], second[p]);
+          W::load(w + p * W::octet_bytes, first[p], second[p]);
         }
+        w += octet_step;
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-          const int8_t* eight = x + r * x_stride + pair * 8;
+          const int8_t* eight = x + r * x_stride + octet * 8;
 #pragma GCC unroll 4
           for (int p = 0; p < P; ++p) dots[r][p].add(first[p], eight);
 #pragma GCC unroll 4
@@ -149,7 +150,6 @@ struct matmul_kernels {
           sums[r][p] = S::fma(dot, S::mul(S::set(t.x_scales[at]), scale), sums[r][p]);
         }
       }
-      w += t.width * panel_bytes;
       scales += t.width * 16;
     }
     for (int r = 0; r < R; ++r) {
@@ -165,15 +165,14 @@ struct matmul_kernels {
 
   template <class W>
   static void block_product(const block_tile& t) {
-    if (t.width == 4 && t.rows <= uint32_t{S::block_rows_wide}) {
+    constexpr uint32_t most_wide = S::block_rows_wide;
+    if (t.width == 4 && (most_wide > 1 || t.rows == 1)) {
       block_rows<W, S::block_rows_wide, 4>(t, 0, 0);
       return;
     }
-    uint32_t panel = 0;
-    for (; panel + S::block_pair <= t.width; panel += S::block_pair) {
-      block_rows<W, S::block_rows_pair, S::block_pair>(t, 0, panel);
+    for (uint32_t panel = 0; panel < t.width; ++panel) {
+      block_rows<W, S::block_rows_narrow, 1>(t, 0, panel);
     }
-    for (; panel < t.width; ++panel) block_rows<W, S::block_rows_pair, 1>(t, 0, panel);
   }
 
   // Per block of 32: scale = most / 127, q = round(x * (127 / most)); all zero below 2^-100; a NaN

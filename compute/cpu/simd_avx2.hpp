@@ -21,9 +21,8 @@ struct simd {
 
   static constexpr int rows_wide = 1;
   static constexpr int rows_narrow = 6;
-  static constexpr int block_rows_wide = 1;
-  static constexpr int block_rows_pair = 2;
-  static constexpr int block_pair = 1;
+  static constexpr int block_rows_wide = 1; // the same for the block formats
+  static constexpr int block_rows_narrow = 2;
   static constexpr int score_queries = 1;
   static constexpr int value_queries = 1;
   static constexpr int shared_key_positions = 4;

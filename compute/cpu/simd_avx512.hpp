@@ -17,9 +17,8 @@ struct simd {
   // Register blocking of the products and of attention; only speed depends on these.
   static constexpr int rows_wide = 6;     // rows by four panels: 24 sums
   static constexpr int rows_narrow = 6;   // rows by one panel
-  static constexpr int block_rows_wide = 3; // the same for the block formats: rows by four panels,
-  static constexpr int block_rows_pair = 6; // and rows by two panels
-  static constexpr int block_pair = 2;
+  static constexpr int block_rows_wide = 3; // the same for the block formats
+  static constexpr int block_rows_narrow = 6;
   static constexpr int score_queries = 6; // queries by four vectors of positions
   static constexpr int value_queries = 6; // queries by four vectors of value columns
   static constexpr int shared_key_positions = 16;
