@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -83,7 +84,9 @@ std::vector<std::string> golden_names() {
 }
 
 std::filesystem::path golden_folder(const std::string& name) {
-  return std::filesystem::path(TROUPE_SOURCE_DIR) / "tests/golden/models" / name;
+  const char* other = std::getenv("TROUPE_GOLDEN_MODELS");
+  const std::filesystem::path usual = std::filesystem::path(TROUPE_SOURCE_DIR) / "tests/golden/models";
+  return (other != nullptr ? other : usual) / name;
 }
 
 result<model::tensor_index> index_of(const checkpoint& files) {

@@ -28,7 +28,8 @@ struct checkpoint {
   std::string file_of(const std::string& tensor) const;
 };
 
-// All golden checkpoints of the repository, and the path of one.
+// All golden checkpoints of the repository, and the path of one. TROUPE_GOLDEN_MODELS names another
+// folder of them, to hold freshly made ones against the engine.
 std::vector<std::string> golden_names();
 std::filesystem::path golden_folder(const std::string& name);
 
