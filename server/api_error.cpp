@@ -70,13 +70,13 @@ api_error error_of(const status& why) {
 
 std::string error_body(const api_error& error) {
   const auto or_null = [](const std::string& value) {
-    return value.empty() ? json_out(nullptr) : json_out(value);
+    return value.empty() ? json_value(nullptr) : json_value(value);
   };
-  return dump(json_out{{"error",
-                        {{"message", error.message},
-                         {"type", error.type},
-                         {"param", or_null(error.param)},
-                         {"code", or_null(error.code)}}}});
+  return dump(json_value{{"error",
+                          {{"message", error.message},
+                           {"type", error.type},
+                           {"param", or_null(error.param)},
+                           {"code", or_null(error.code)}}}});
 }
 
 std::string in_quotes(std::string_view value) {

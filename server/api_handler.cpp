@@ -247,13 +247,13 @@ void api_handler::respond_with(const call_pointer& call, bool always_aside,
 }
 
 std::string api_handler::model_card() const {
-  return dump(json_out{{"id", options_.rules.model_name},
-                       {"object", "model"},
-                       {"created", started_seconds_},
-                       {"owned_by", "troupe"},
-                       {"root", options_.rules.model_name},
-                       {"parent", nullptr},
-                       {"max_model_len", options_.rules.positions_max}});
+  return dump(json_value{{"id", options_.rules.model_name},
+                         {"object", "model"},
+                         {"created", started_seconds_},
+                         {"owned_by", "troupe"},
+                         {"root", options_.rules.model_name},
+                         {"parent", nullptr},
+                         {"max_model_len", options_.rules.positions_max}});
 }
 
 void api_handler::get_models(const call_pointer& call) {
@@ -357,12 +357,12 @@ void api_handler::post_tokenize(const call_pointer& call) {
     if (!request) return of->reply.error(request.error());
     const auto tokens = tokens_of(request->source, *parts_.codec);
     if (!tokens) return of->reply.error(tokens.error());
-    json_out body{{"count", tokens->size()},
-                  {"max_model_len", options_.rules.positions_max},
-                  {"tokens", *tokens},
-                  {"token_strs", nullptr}};
+    json_value body{{"count", tokens->size()},
+                    {"max_model_len", options_.rules.positions_max},
+                    {"tokens", *tokens},
+                    {"token_strs", nullptr}};
     if (request->token_texts) {
-      json_out names = json_out::array();
+      json_value names = json_value::array();
       for (const int32_t token : *tokens)
         names.push_back(token_name(parts_.codec->token_bytes(token)));
       body["token_strs"] = std::move(names);
@@ -375,7 +375,7 @@ void api_handler::post_detokenize(const call_pointer& call) {
   respond_with(call, false, [this, keep = shared_from_this()](const call_pointer& of) {
     const auto tokens = parse_detokenize(of->request.body, options_.rules);
     if (!tokens) return of->reply.error(tokens.error());
-    return of->reply.json(dump(json_out{{"prompt", parts_.codec->decode(*tokens, false)}}));
+    return of->reply.json(dump(json_value{{"prompt", parts_.codec->decode(*tokens, false)}}));
   });
 }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace troupe::server {
 namespace {
@@ -32,6 +33,16 @@ api_error timed_out(std::string_view what) {
   error.http_status = 408;
   error.message = text(what, " took too long to arrive");
   error.code = "request_timeout";
+  return error;
+}
+
+api_error too_many_bodies() {
+  api_error error;
+  error.http_status = 503;
+  error.type = "service_unavailable_error";
+  error.code = "server_busy";
+  error.message = "too many large requests are arriving at once; try again later";
+  error.retry_after_s = 1;
   return error;
 }
 
@@ -160,9 +171,23 @@ void http_connection::on_head() {
     phase_ = phase::answering;
     return respond(std::move(*refusal));
   }
+  if (!reserve_body(parser_.body_bytes_expected())) return reject(too_many_bodies());
   enter(phase::body, core_->limits.body_timeout);
   if (parser_.expects_continue()) enqueue("HTTP/1.1 100 Continue\r\n\r\n");
   parser_.read_body();
+}
+
+// Takes its share of the memory for bodies; given back when the request has been answered.
+bool http_connection::reserve_body(size_t bytes) {
+  if (bytes <= core_->limits.body_bytes_small) return true;
+  reserved_bytes_ = bytes;
+  if (core_->bodies_bytes.fetch_add(bytes) + bytes <= core_->limits.bodies_bytes_max) return true;
+  release_body();
+  return false;
+}
+
+void http_connection::release_body() {
+  core_->bodies_bytes.fetch_sub(std::exchange(reserved_bytes_, 0));
 }
 
 void http_connection::dispatch() {
@@ -238,6 +263,7 @@ void http_connection::finish() {
 
 void http_connection::listen(std::shared_ptr<exchange_listener> listener) {
   if (!answering()) return;
+  release_body(); // whoever listens has taken from it what it needs
   listener_ = std::move(listener);
   if (input_ended_) close_now(); // it left while the answer was being prepared
 }
@@ -299,6 +325,7 @@ void http_connection::on_written(const error_code& error, size_t count) {
 // Nothing follows: what is queued goes out, then the next request has its turn.
 void http_connection::complete_answer() {
   listener_.reset();
+  release_body();
   enter(phase::flushing, core_->limits.write_timeout);
 }
 
@@ -396,6 +423,7 @@ void http_connection::close() {
   if (phase_ == phase::closed) return;
   phase_ = phase::closed;
   listener_.reset();
+  release_body();
   if (streaming_) core_->counters.streams_open.fetch_sub(1);
   streaming_ = false;
   timer_.cancel();

@@ -59,6 +59,8 @@ private:
   void process_input();
   bool parse_some();
   void on_head();
+  bool reserve_body(size_t bytes);
+  void release_body();
   void dispatch();
   void reject(const api_error& why);
 
@@ -89,6 +91,7 @@ private:
   std::array<char, 4096> chunk_;
   std::string in_; // read, not yet parsed
   size_t lingered_bytes_ = 0;
+  size_t reserved_bytes_ = 0; // of core_->bodies_bytes
   bool reading_ = false;
   bool input_ended_ = false;
 

@@ -88,12 +88,16 @@ void http_listener::on_accept(const boost::system::error_code& error, tcp::socke
   if (!acceptor_.is_open()) return;
   if (error && error != asio::error::connection_aborted) {
     // Out of descriptors, most likely: trying again at once would only burn the processor.
-    log::warn(text("cannot accept a connection, trying again: ", error.message()));
+    if (!failing_) {
+      log::warn(text("cannot accept connections, trying again: ", error.message()));
+    }
+    failing_ = true;
     pause_.expires_after(pause_after_error);
     pause_.async_wait(
         [self = shared_from_this()](const boost::system::error_code&) { self->accept(); });
     return;
   }
+  failing_ = false;
   if (!error) {
     const uint64_t open = core_->counters.connections_open.load();
     core_->counters.connections_total.fetch_add(1);

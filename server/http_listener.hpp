@@ -37,6 +37,7 @@ private:
   boost::asio::steady_timer pause_;
   uint32_t connections_max_;
   tcp::endpoint endpoint_;
+  bool failing_ = false; // the last accept failed, and that was said
 };
 
 } // namespace troupe::server

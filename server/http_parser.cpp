@@ -146,6 +146,11 @@ void http_parser::read_body() {
   state_ = state::body;
 }
 
+size_t http_parser::body_bytes_expected() const {
+  const auto announced = parts_->parser->content_length();
+  return announced ? static_cast<size_t>(*announced) : limits_.body_bytes_max;
+}
+
 size_t http_parser::feed_body(std::string_view bytes) {
   if (bytes.empty()) return 0;
   boost::system::error_code ec;

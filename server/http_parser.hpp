@@ -41,6 +41,8 @@ public:
   http_request& request() { return request_; }
   // The client waits for "100 Continue" before it sends the body.
   bool expects_continue() const { return expects_continue_; }
+  // What the body may come to: what the head announces, or the limit for a body in chunks.
+  size_t body_bytes_expected() const;
   const api_error& error() const { return error_; }
 
 private:

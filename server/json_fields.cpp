@@ -7,21 +7,21 @@
 
 namespace troupe::server {
 
-const json_in* json_fields::find(const char* name) const {
+const json_value* json_fields::find(const char* name) const {
   if (error_.has_value()) return nullptr;
   const auto at = object_.find(name);
   return at == object_.end() || at->is_null() ? nullptr : &*at;
 }
 
 std::optional<bool> json_fields::boolean(const char* name) {
-  const json_in* value = find(name);
+  const json_value* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (value->is_boolean()) return value->get<bool>();
   fail_range(name, *value, "true or false");
   return std::nullopt;
 }
 
-std::optional<int64_t> json_fields::integral(const json_in& value) {
+std::optional<int64_t> json_fields::integral(const json_value& value) {
   if (value.is_number_unsigned()) {
     const auto number = value.get<uint64_t>();
     if (number > static_cast<uint64_t>(INT64_MAX)) return std::nullopt;
@@ -36,7 +36,7 @@ std::optional<int64_t> json_fields::integral(const json_in& value) {
 }
 
 std::optional<int64_t> json_fields::integer(const char* name, int64_t min, int64_t max) {
-  const json_in* value = find(name);
+  const json_value* value = find(name);
   if (value == nullptr) return std::nullopt;
   const auto number = integral(*value);
   if (number && *number >= min && *number <= max) return number;
@@ -45,7 +45,7 @@ std::optional<int64_t> json_fields::integer(const char* name, int64_t min, int64
 }
 
 std::optional<double> json_fields::number(const char* name, double min, double max) {
-  const json_in* value = find(name);
+  const json_value* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (value->is_number()) {
     const double number = value->get<double>();
@@ -56,7 +56,7 @@ std::optional<double> json_fields::number(const char* name, double min, double m
 }
 
 std::optional<double> json_fields::number_above(const char* name, double above, double max) {
-  const json_in* value = find(name);
+  const json_value* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (value->is_number()) {
     const double number = value->get<double>();
@@ -67,7 +67,7 @@ std::optional<double> json_fields::number_above(const char* name, double above, 
 }
 
 std::optional<std::string> json_fields::string(const char* name, size_t bytes_max) {
-  const json_in* value = find(name);
+  const json_value* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (!value->is_string()) {
     fail_range(name, *value, "a string");
@@ -88,7 +88,7 @@ void json_fields::fail(api_error error) {
   if (!error_.has_value()) error_ = std::move(error);
 }
 
-void json_fields::fail_range(const char* name, const json_in& value, const std::string& range) {
+void json_fields::fail_range(const char* name, const json_value& value, const std::string& range) {
   fail(name, text("must be ", range, ", got ", shown(value)));
 }
 

@@ -15,11 +15,11 @@ namespace troupe::server {
 // has it.
 class json_fields {
 public:
-  explicit json_fields(const json_in& object, std::string prefix = "")
+  explicit json_fields(const json_value& object, std::string prefix = "")
       : object_(object), prefix_(std::move(prefix)) {}
 
   // The member, or nullptr when it is absent, null, or something was wrong before.
-  const json_in* find(const char* name) const;
+  const json_value* find(const char* name) const;
 
   std::optional<bool> boolean(const char* name);
   std::optional<int64_t> integer(const char* name, int64_t min, int64_t max);
@@ -28,7 +28,7 @@ public:
   std::optional<std::string> string(const char* name, size_t bytes_max);
 
   // The integer of any number that has an integral value; absent otherwise.
-  static std::optional<int64_t> integral(const json_in& value);
+  static std::optional<int64_t> integral(const json_value& value);
 
   void fail(const char* name, const std::string& what); // "prefix+name what"
   void fail(api_error error);
@@ -36,9 +36,9 @@ public:
   const api_error& error() const { return *error_; }
 
 private:
-  void fail_range(const char* name, const json_in& value, const std::string& range);
+  void fail_range(const char* name, const json_value& value, const std::string& range);
 
-  const json_in& object_;
+  const json_value& object_;
   std::string prefix_; // "stream_options."
   std::optional<api_error> error_;
 };

@@ -20,6 +20,7 @@ struct request_limits {
   uint32_t messages_max = 4096;
   uint32_t name_bytes_max = 256; // user, request_id, cache_salt
   uint32_t json_depth_max = 64;
+  uint32_t json_members_max = 1024; // of one object
   uint32_t deadline_ms_max = 24 * 60 * 60 * 1000;
 };
 
@@ -27,6 +28,8 @@ struct request_limits {
 struct connection_limits {
   size_t body_bytes_max = 4 << 20;
   size_t header_bytes_max = 32 << 10;
+  size_t bodies_bytes_max = size_t{512} << 20; // of all connections; small ones are not counted
+  size_t body_bytes_small = 64 << 10;
   size_t pipelined_bytes_max = 64 << 10;  // read ahead while a request is being answered
   size_t write_queue_bytes_max = 8 << 20; // beyond: the client does not read, so it is cut off
   size_t linger_bytes_max = 16 << 20;     // read and thrown away so that a refusal arrives

@@ -21,7 +21,8 @@ void read_conversation(json_fields& fields, const request_rules& rules, answer_r
 
 // A list of token ids of the vocabulary. `where` names it in errors.
 std::optional<std::vector<int32_t>> read_tokens(json_fields& fields, const char* name,
-                                                const json_in& value, const request_rules& rules);
+                                                const json_value& value,
+                                                const request_rules& rules);
 
 // `model`: absent, or the served name; else 404.
 void read_model(json_fields& fields, const request_rules& rules);

@@ -13,15 +13,15 @@ double number_of(float logprob) {
   return std::isnan(logprob) ? logprob_min : std::max<double>(logprob, logprob_min);
 }
 
-json_out bytes_of(std::string_view bytes) {
-  json_out out = json_out::array();
+json_value bytes_of(std::string_view bytes) {
+  json_value out = json_value::array();
   for (char c : bytes) out.push_back(static_cast<unsigned char>(c));
   return out;
 }
 
 // The best tokens by name, the chosen one among them.
-json_out top_by_name(const dataflow::token_record& record, const text_codec& codec) {
-  json_out out = json_out::object();
+json_value top_by_name(const dataflow::token_record& record, const text_codec& codec) {
+  json_value out = json_value::object();
   for (const auto& entry : record.top) {
     const std::string name = token_name(codec.token_bytes(entry.token));
     if (!out.contains(name)) out[name] = number_of(entry.logprob); // best first
@@ -31,8 +31,8 @@ json_out top_by_name(const dataflow::token_record& record, const text_codec& cod
   return out;
 }
 
-json_out chat_entry(const std::string& bytes, float logprob) {
-  return json_out{{"token", bytes}, {"logprob", number_of(logprob)}, {"bytes", bytes_of(bytes)}};
+json_value chat_entry(const std::string& bytes, float logprob) {
+  return json_value{{"token", bytes}, {"logprob", number_of(logprob)}, {"bytes", bytes_of(bytes)}};
 }
 
 // Length of the well-formed character at the start, or 0.
@@ -83,38 +83,38 @@ std::string token_name(std::string_view bytes) {
   return out;
 }
 
-json_out completion_logprobs(std::span<const dataflow::token_record> tokens,
-                             const text_codec& codec, size_t& text_offset) {
-  json_out names = json_out::array();
-  json_out own = json_out::array();
-  json_out top = json_out::array();
-  json_out offsets = json_out::array();
+json_value completion_logprobs(std::span<const dataflow::token_record> tokens,
+                               const text_codec& codec, size_t& text_offset) {
+  json_value names = json_value::array();
+  json_value own = json_value::array();
+  json_value top = json_value::array();
+  json_value offsets = json_value::array();
   for (const auto& record : tokens) {
     const std::string bytes = codec.token_bytes(record.token);
     names.push_back(token_name(bytes));
-    own.push_back(record.scored ? json_out(number_of(record.logprob)) : json_out(nullptr));
-    top.push_back(record.scored ? top_by_name(record, codec) : json_out(nullptr));
+    own.push_back(record.scored ? json_value(number_of(record.logprob)) : json_value(nullptr));
+    top.push_back(record.scored ? top_by_name(record, codec) : json_value(nullptr));
     offsets.push_back(text_offset);
     text_offset += characters(bytes);
   }
-  return json_out{{"tokens", std::move(names)},
-                  {"token_logprobs", std::move(own)},
-                  {"top_logprobs", std::move(top)},
-                  {"text_offset", std::move(offsets)}};
+  return json_value{{"tokens", std::move(names)},
+                    {"token_logprobs", std::move(own)},
+                    {"top_logprobs", std::move(top)},
+                    {"text_offset", std::move(offsets)}};
 }
 
-json_out chat_logprobs(std::span<const dataflow::token_record> tokens, const text_codec& codec) {
-  json_out content = json_out::array();
+json_value chat_logprobs(std::span<const dataflow::token_record> tokens, const text_codec& codec) {
+  json_value content = json_value::array();
   for (const auto& record : tokens) {
-    json_out entry = chat_entry(codec.token_bytes(record.token), record.logprob);
-    json_out top = json_out::array();
+    json_value entry = chat_entry(codec.token_bytes(record.token), record.logprob);
+    json_value top = json_value::array();
     for (const auto& other : record.top) {
       top.push_back(chat_entry(codec.token_bytes(other.token), other.logprob));
     }
     entry["top_logprobs"] = std::move(top);
     content.push_back(std::move(entry));
   }
-  return json_out{{"content", std::move(content)}};
+  return json_value{{"content", std::move(content)}};
 }
 
 } // namespace troupe::server

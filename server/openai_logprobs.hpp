@@ -11,11 +11,11 @@
 namespace troupe::server {
 
 // The object of /v1/completions; `text_offset` is where the first token starts and moves on.
-json_out completion_logprobs(std::span<const dataflow::token_record> tokens,
-                             const text_codec& codec, size_t& text_offset);
+json_value completion_logprobs(std::span<const dataflow::token_record> tokens,
+                               const text_codec& codec, size_t& text_offset);
 
 // The object of /v1/chat/completions.
-json_out chat_logprobs(std::span<const dataflow::token_record> tokens, const text_codec& codec);
+json_value chat_logprobs(std::span<const dataflow::token_record> tokens, const text_codec& codec);
 
 // A token for people: its text, or "bytes:\xe2\x96" when it is only part of a character.
 std::string token_name(std::string_view bytes);

@@ -10,11 +10,11 @@ std::string at(size_t index, std::string_view member) {
 }
 
 // Text parts become one string, a line each, as chat templates expect.
-bool join_parts(json_fields& fields, size_t index, json_in& content) {
+bool join_parts(json_fields& fields, size_t index, json_value& content) {
   std::string joined;
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string where = at(index, text(".content[", i, "]"));
-    const json_in& part = content[i];
+    const json_value& part = content[i];
     if (part.is_string()) { // accepted by others as well
       joined += (i == 0 ? "" : "\n") + part.get<std::string>();
       continue;
@@ -40,7 +40,7 @@ bool join_parts(json_fields& fields, size_t index, json_in& content) {
   return true;
 }
 
-bool check_message(json_fields& fields, size_t index, json_in& message) {
+bool check_message(json_fields& fields, size_t index, json_value& message) {
   if (!message.is_object()) {
     fields.fail(at(index, "").c_str(), text("must be an object, got ", shown(message)));
     return false;
@@ -64,12 +64,12 @@ bool check_message(json_fields& fields, size_t index, json_in& message) {
   return false;
 }
 
-void read_final_message(json_fields& fields, const json_in& messages, answer_request& out) {
+void read_final_message(json_fields& fields, const json_value& messages, answer_request& out) {
   if (!out.continue_final_message) return;
   if (out.add_generation_prompt) {
     return fields.fail("continue_final_message", "needs add_generation_prompt to be false");
   }
-  const json_in& content = messages.back().value("content", json_in());
+  const json_value& content = messages.back().value("content", json_value());
   if (!content.is_string() || content == "") {
     return fields.fail("continue_final_message", "needs text in the last message");
   }
@@ -77,14 +77,14 @@ void read_final_message(json_fields& fields, const json_in& messages, answer_req
 }
 
 void read_messages(json_fields& fields, const request_rules& rules, answer_request& out) {
-  const json_in* value = fields.find("messages");
+  const json_value* value = fields.find("messages");
   if (!fields.ok()) return;
   if (value == nullptr) return fields.fail("messages", "is required");
   if (!value->is_array() || value->empty() || value->size() > rules.limits.messages_max) {
     return fields.fail("messages", text("must be a list of 1 to ", rules.limits.messages_max,
                                         " messages, got ", shown(*value)));
   }
-  json_in messages = *value;
+  json_value messages = *value;
   for (size_t i = 0; i < messages.size(); ++i) {
     if (!check_message(fields, i, messages[i])) return;
   }
@@ -99,22 +99,22 @@ void read_conversation(json_fields& fields, const request_rules& rules, answer_r
   out.continue_final_message = fields.boolean("continue_final_message").value_or(false);
   out.add_special_tokens = fields.boolean("add_special_tokens").value_or(false);
   read_messages(fields, rules, out);
-  if (const json_in* tools = fields.find("tools")) {
+  if (const json_value* tools = fields.find("tools")) {
     if (!tools->is_array()) {
       return fields.fail("tools", text("must be a list, got ", shown(*tools)));
     }
-    const json_in* choice = fields.find("tool_choice");
+    const json_value* choice = fields.find("tool_choice");
     const bool unused = choice != nullptr && *choice == "none";
     if (!tools->empty() && !unused) out.tools_json = dump(*tools);
   }
-  if (const json_in* arguments = fields.find("chat_template_kwargs")) {
+  if (const json_value* arguments = fields.find("chat_template_kwargs")) {
     if (!arguments->is_object()) {
       return fields.fail("chat_template_kwargs",
                          text("must be an object, got ", shown(*arguments)));
     }
     out.template_arguments_json = dump(*arguments);
   }
-  if (const json_in* own = fields.find("chat_template"); own != nullptr && fields.ok()) {
+  if (const json_value* own = fields.find("chat_template"); own != nullptr && fields.ok()) {
     fields.fail(unsupported_field("chat_template",
                                   "chat_template is not accepted from requests by this server"));
   }

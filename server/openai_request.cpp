@@ -10,13 +10,13 @@ namespace {
 constexpr int64_t tokens_any = INT32_MAX; // the context length is checked once the prompt is known
 
 // The list of prompts in a list of strings or of token lists.
-void read_prompt_list(json_fields& fields, const json_in& list, const request_rules& rules,
+void read_prompt_list(json_fields& fields, const json_value& list, const request_rules& rules,
                       std::vector<prompt_source>& out) {
   if (list.size() > rules.limits.prompts_max) {
     return fields.fail("prompt", text("may hold at most ", rules.limits.prompts_max,
                                       " prompts, got ", list.size()));
   }
-  for (const json_in& entry : list) {
+  for (const json_value& entry : list) {
     if (entry.is_string() && list.front().is_string()) {
       out.emplace_back(entry.get<std::string>());
     } else if (entry.is_array() && list.front().is_array()) {
@@ -33,7 +33,7 @@ void read_prompt_list(json_fields& fields, const json_in& list, const request_ru
 }
 
 void read_prompt(json_fields& fields, const request_rules& rules, answer_request& out) {
-  const json_in* value = fields.find("prompt");
+  const json_value* value = fields.find("prompt");
   if (!fields.ok()) return;
   if (value == nullptr) return fields.fail("prompt", "is required");
   if (value->is_string()) {
@@ -81,6 +81,10 @@ void check_sequences(json_fields& fields, const request_rules& rules, const answ
                         ", got ", in.generation.choices, " times ", in.prompts.size()));
 }
 
+json_limits json_limits_of(const request_rules& rules) {
+  return {.depth_max = rules.limits.json_depth_max, .members_max = rules.limits.json_members_max};
+}
+
 template <class T>
 api_result<T> outcome(const json_fields& fields, T&& value) {
   if (!fields.ok()) return refuse(fields.error());
@@ -90,7 +94,7 @@ api_result<T> outcome(const json_fields& fields, T&& value) {
 } // namespace
 
 api_result<answer_request> parse_completion(std::string_view body, const request_rules& rules) {
-  auto object = parse_object(body, rules.limits.json_depth_max);
+  auto object = parse_object(body, json_limits_of(rules));
   if (!object) return refuse(std::move(object.error()));
   json_fields fields(*object);
   answer_request out;
@@ -112,7 +116,7 @@ api_result<answer_request> parse_completion(std::string_view body, const request
 }
 
 api_result<answer_request> parse_chat(std::string_view body, const request_rules& rules) {
-  auto object = parse_object(body, rules.limits.json_depth_max);
+  auto object = parse_object(body, json_limits_of(rules));
   if (!object) return refuse(std::move(object.error()));
   json_fields fields(*object);
   answer_request out;
@@ -132,7 +136,7 @@ api_result<answer_request> parse_chat(std::string_view body, const request_rules
 }
 
 api_result<tokenize_request> parse_tokenize(std::string_view body, const request_rules& rules) {
-  auto object = parse_object(body, rules.limits.json_depth_max);
+  auto object = parse_object(body, json_limits_of(rules));
   if (!object) return refuse(std::move(object.error()));
   json_fields fields(*object);
   tokenize_request out;
@@ -141,7 +145,7 @@ api_result<tokenize_request> parse_tokenize(std::string_view body, const request
   if (out.source.chat) {
     read_conversation(fields, rules, out.source);
   } else {
-    const json_in* prompt = fields.find("prompt");
+    const json_value* prompt = fields.find("prompt");
     if (prompt == nullptr) {
       fields.fail("prompt", "is required (or messages, for a conversation)");
     } else if (!prompt->is_string()) {
@@ -157,12 +161,12 @@ api_result<tokenize_request> parse_tokenize(std::string_view body, const request
 
 api_result<std::vector<int32_t>> parse_detokenize(std::string_view body,
                                                   const request_rules& rules) {
-  auto object = parse_object(body, rules.limits.json_depth_max);
+  auto object = parse_object(body, json_limits_of(rules));
   if (!object) return refuse(std::move(object.error()));
   json_fields fields(*object);
   read_model(fields, rules);
   std::vector<int32_t> out;
-  if (const json_in* tokens = fields.find("tokens")) {
+  if (const json_value* tokens = fields.find("tokens")) {
     out = read_tokens(fields, "tokens", *tokens, rules).value_or(std::vector<int32_t>{});
   } else {
     fields.fail("tokens", "is required: a list of token ids");

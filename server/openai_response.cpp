@@ -20,53 +20,53 @@ const char* name_of(finish_reason reason) {
   return reason == finish_reason::length ? "length" : "stop"; // the others never get here
 }
 
-json_out stop_reason(const std::string& stopped_by) {
-  return stopped_by.empty() ? json_out(nullptr) : json_out(stopped_by);
+json_value stop_reason(const std::string& stopped_by) {
+  return stopped_by.empty() ? json_value(nullptr) : json_value(stopped_by);
 }
 
-json_out usage_of(const answer_progress& progress) {
-  return json_out{{"prompt_tokens", progress.prompt_tokens()},
-                  {"completion_tokens", progress.completion_tokens()},
-                  {"total_tokens", progress.prompt_tokens() + progress.completion_tokens()},
-                  {"prompt_tokens_details", {{"cached_tokens", progress.cached_tokens()}}}};
+json_value usage_of(const answer_progress& progress) {
+  return json_value{{"prompt_tokens", progress.prompt_tokens()},
+                    {"completion_tokens", progress.completion_tokens()},
+                    {"total_tokens", progress.prompt_tokens() + progress.completion_tokens()},
+                    {"prompt_tokens_details", {{"cached_tokens", progress.cached_tokens()}}}};
 }
 
-json_out envelope(const answer_shape& shape, const char* object) {
-  return json_out{{"id", shape.id},
-                  {"object", object},
-                  {"created", shape.created},
-                  {"model", shape.model},
-                  {"system_fingerprint", shape.fingerprint}};
+json_value envelope(const answer_shape& shape, const char* object) {
+  return json_value{{"id", shape.id},
+                    {"object", object},
+                    {"created", shape.created},
+                    {"model", shape.model},
+                    {"system_fingerprint", shape.fingerprint}};
 }
 
-std::string chunk(const answer_shape& shape, json_out choices, const answer_progress& progress) {
-  json_out out = envelope(shape, shape.chat ? "chat.completion.chunk" : "text_completion");
+std::string chunk(const answer_shape& shape, json_value choices, const answer_progress& progress) {
+  json_value out = envelope(shape, shape.chat ? "chat.completion.chunk" : "text_completion");
   out["choices"] = std::move(choices);
   if (shape.continuous_usage) out["usage"] = usage_of(progress);
   return dump(out);
 }
 
-json_out logprobs_of(const answer_shape& shape, std::span<const token_record> tokens,
-                     size_t& text_offset) {
+json_value logprobs_of(const answer_shape& shape, std::span<const token_record> tokens,
+                       size_t& text_offset) {
   if (!shape.logprobs || tokens.empty()) return nullptr;
   return shape.chat ? chat_logprobs(tokens, *shape.codec)
                     : completion_logprobs(tokens, *shape.codec, text_offset);
 }
 
 // One entry of a chunk's choices: more text.
-json_out text_choice(const answer_shape& shape, size_t index, const std::string& content,
-                     json_out logprobs) {
+json_value text_choice(const answer_shape& shape, size_t index, const std::string& content,
+                       json_value logprobs) {
   if (shape.chat) {
-    return json_out{{"index", index},
-                    {"delta", {{"content", content}}},
-                    {"logprobs", std::move(logprobs)},
-                    {"finish_reason", nullptr}};
+    return json_value{{"index", index},
+                      {"delta", {{"content", content}}},
+                      {"logprobs", std::move(logprobs)},
+                      {"finish_reason", nullptr}};
   }
-  return json_out{{"index", index},
-                  {"text", content},
-                  {"logprobs", std::move(logprobs)},
-                  {"finish_reason", nullptr},
-                  {"stop_reason", nullptr}};
+  return json_value{{"index", index},
+                    {"text", content},
+                    {"logprobs", std::move(logprobs)},
+                    {"finish_reason", nullptr},
+                    {"stop_reason", nullptr}};
 }
 
 api_error ended_early(const char* code, const char* message, int http_status) {
@@ -141,11 +141,11 @@ std::string stream_answer::begin() {
   std::string out;
   if (shape_.chat) {
     for (size_t index = 0; index < choices_.size(); ++index) {
-      json_out choice{{"index", index},
-                      {"delta", {{"role", "assistant"}, {"content", ""}}},
-                      {"logprobs", nullptr},
-                      {"finish_reason", nullptr}};
-      out += frame(chunk(shape_, json_out::array({std::move(choice)}), progress_));
+      json_value choice{{"index", index},
+                        {"delta", {{"role", "assistant"}, {"content", ""}}},
+                        {"logprobs", nullptr},
+                        {"finish_reason", nullptr}};
+      out += frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
     }
   } else if (shape_.echo && !shape_.prompt_logprobs) {
     for (size_t prompt = 0; prompt < shape_.echoes.size(); ++prompt) out += echo_events(prompt, {});
@@ -157,11 +157,11 @@ std::string stream_answer::echo_events(size_t prompt, const std::vector<token_re
   std::string out;
   for (uint32_t i = 0; i < shape_.choices; ++i) {
     choice_state& state = state_of(prompt, i);
-    json_out logprobs = logprobs_of(shape_, scored, state.text_offset);
+    json_value logprobs = logprobs_of(shape_, scored, state.text_offset);
     if (scored.empty()) state.text_offset = characters(shape_.echoes[prompt]);
-    json_out choice = text_choice(shape_, prompt * shape_.choices + i, shape_.echoes[prompt],
-                                  std::move(logprobs));
-    out += frame(chunk(shape_, json_out::array({std::move(choice)}), progress_));
+    json_value choice = text_choice(shape_, prompt * shape_.choices + i, shape_.echoes[prompt],
+                                    std::move(logprobs));
+    out += frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
   }
   return out;
 }
@@ -169,18 +169,19 @@ std::string stream_answer::echo_events(size_t prompt, const std::vector<token_re
 std::string stream_answer::text_event(size_t prompt, const stream_event& event) {
   const bool says_something = !event.text.empty() || (shape_.logprobs && !event.tokens.empty());
   if (!says_something) return {};
-  json_out logprobs = logprobs_of(shape_, event.tokens, state_of(prompt, event.choice).text_offset);
-  json_out choice =
+  json_value logprobs =
+      logprobs_of(shape_, event.tokens, state_of(prompt, event.choice).text_offset);
+  json_value choice =
       text_choice(shape_, prompt * shape_.choices + event.choice, event.text, std::move(logprobs));
-  return frame(chunk(shape_, json_out::array({std::move(choice)}), progress_));
+  return frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
 }
 
 std::string stream_answer::finish_event(size_t prompt, const stream_event& event) {
-  json_out choice = text_choice(shape_, prompt * shape_.choices + event.choice, "", nullptr);
-  if (shape_.chat) choice["delta"] = json_out::object();
+  json_value choice = text_choice(shape_, prompt * shape_.choices + event.choice, "", nullptr);
+  if (shape_.chat) choice["delta"] = json_value::object();
   choice["finish_reason"] = name_of(event.reason);
   choice["stop_reason"] = stop_reason(event.stopped_by);
-  return frame(chunk(shape_, json_out::array({std::move(choice)}), progress_));
+  return frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
 }
 
 std::string stream_answer::add(size_t prompt, const stream_event& event) {
@@ -203,8 +204,8 @@ std::string stream_answer::end() {
   std::string out;
   if (shape_.include_usage) {
     // In a chunk of its own without choices: load generators look for it there and nowhere else.
-    json_out last = envelope(shape_, shape_.chat ? "chat.completion.chunk" : "text_completion");
-    last["choices"] = json_out::array();
+    json_value last = envelope(shape_, shape_.chat ? "chat.completion.chunk" : "text_completion");
+    last["choices"] = json_value::array();
     last["usage"] = usage_of(progress_);
     out += frame(dump(last));
   }
@@ -242,8 +243,8 @@ void whole_answer::add(size_t prompt, const stream_event& event) {
 }
 
 std::string whole_answer::body() const {
-  json_out out = envelope(shape_, shape_.chat ? "chat.completion" : "text_completion");
-  json_out choices = json_out::array();
+  json_value out = envelope(shape_, shape_.chat ? "chat.completion" : "text_completion");
+  json_value choices = json_value::array();
   for (size_t index = 0; index < choices_.size(); ++index) {
     const choice_state& from = choices_[index];
     const size_t prompt = index / shape_.choices;
@@ -251,7 +252,7 @@ std::string whole_answer::body() const {
     std::vector<token_record> tokens = scored_[prompt];
     tokens.insert(tokens.end(), from.tokens.begin(), from.tokens.end());
     size_t text_offset = scored_[prompt].empty() ? characters(echo) : 0;
-    json_out choice{{"index", index}};
+    json_value choice{{"index", index}};
     if (shape_.chat) {
       choice["message"] = {{"role", "assistant"}, {"content", from.text}, {"refusal", nullptr}};
     } else {

@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "server/openai_fields.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -9,7 +10,7 @@
 namespace troupe::server {
 namespace {
 
-std::optional<int32_t> token_of(const json_in& value, uint32_t vocabulary) {
+std::optional<int32_t> token_of(const json_value& value, uint32_t vocabulary) {
   const auto id = json_fields::integral(value);
   if (!id || *id < 0 || *id >= vocabulary) return std::nullopt;
   return static_cast<int32_t>(*id);
@@ -25,7 +26,7 @@ std::optional<int32_t> token_of(const std::string& key, uint32_t vocabulary) {
 
 void read_logit_bias(json_fields& fields, const request_rules& rules,
                      model::sampling_options& out) {
-  const json_in* value = fields.find("logit_bias");
+  const json_value* value = fields.find("logit_bias");
   if (value == nullptr) return;
   if (!value->is_object() || value->size() > rules.limits.logit_bias_max) {
     return fields.fail("logit_bias",
@@ -49,7 +50,7 @@ void read_logit_bias(json_fields& fields, const request_rules& rules,
   }
 }
 
-void read_stop_text(json_fields& fields, const json_in& value, const request_rules& rules,
+void read_stop_text(json_fields& fields, const json_value& value, const request_rules& rules,
                     std::vector<std::string>& out) {
   if (!value.is_string()) {
     return fields.fail("stop", text("must be a string or a list of strings, got ", shown(value)));
@@ -64,21 +65,21 @@ void read_stop_text(json_fields& fields, const json_in& value, const request_rul
 
 void read_stop_texts(json_fields& fields, const request_rules& rules,
                      std::vector<std::string>& out) {
-  const json_in* value = fields.find("stop");
+  const json_value* value = fields.find("stop");
   if (value == nullptr) return;
   if (!value->is_array()) return read_stop_text(fields, *value, rules, out);
   if (value->size() > rules.limits.stop_texts_max) {
     return fields.fail("stop", text("may list at most ", rules.limits.stop_texts_max,
                                     " strings, got ", value->size()));
   }
-  for (const json_in& entry : *value) {
+  for (const json_value& entry : *value) {
     read_stop_text(fields, entry, rules, out);
     if (!fields.ok()) return;
   }
 }
 
 void read_stop_ids(json_fields& fields, const request_rules& rules, std::vector<int32_t>& out) {
-  const json_in* value = fields.find("stop_token_ids");
+  const json_value* value = fields.find("stop_token_ids");
   if (value == nullptr) return;
   if (value->is_array() && value->size() > rules.limits.stop_ids_max) {
     return fields.fail("stop_token_ids", text("may list at most ", rules.limits.stop_ids_max,
@@ -88,7 +89,7 @@ void read_stop_ids(json_fields& fields, const request_rules& rules, std::vector<
 }
 
 void read_stream_options(json_fields& fields, answer_request& out) {
-  const json_in* value = fields.find("stream_options");
+  const json_value* value = fields.find("stream_options");
   if (value == nullptr) return;
   if (!value->is_object()) {
     return fields.fail("stream_options", text("must be an object, got ", shown(*value)));
@@ -110,7 +111,7 @@ void read_best_of(json_fields& fields, const request_rules& rules, uint32_t choi
 }
 
 void read_response_format(json_fields& fields) {
-  const json_in* value = fields.find("response_format");
+  const json_value* value = fields.find("response_format");
   if (value == nullptr) return;
   if (value->is_object()) {
     const auto type = value->find("type");
@@ -125,7 +126,7 @@ void read_response_format(json_fields& fields) {
 }
 
 void read_tool_choice(json_fields& fields) {
-  const json_in* value = fields.find("tool_choice");
+  const json_value* value = fields.find("tool_choice");
   if (value == nullptr || *value == "none" || *value == "auto") return;
   fields.fail(unsupported_field("tool_choice", text("tool_choice ", shown(*value),
                                                     " is not supported: 'auto' and 'none' are, "
@@ -133,22 +134,23 @@ void read_tool_choice(json_fields& fields) {
 }
 
 // Whether a value asks for nothing: clients send such defaults along.
-bool asks_for_nothing(const json_in& value) {
-  return value == false || value == "" || value == 0 || value == json_in::array() ||
-         value == json_in::object();
+bool asks_for_nothing(const json_value& value) {
+  return value == false || value == "" || value == 0 || value == json_value::array() ||
+         value == json_value::object();
 }
 
 } // namespace
 
 std::optional<std::vector<int32_t>> read_tokens(json_fields& fields, const char* name,
-                                                const json_in& value, const request_rules& rules) {
+                                                const json_value& value,
+                                                const request_rules& rules) {
   if (!value.is_array()) {
     fields.fail(name, text("must be a list of token ids, got ", shown(value)));
     return std::nullopt;
   }
   std::vector<int32_t> out;
   out.reserve(value.size());
-  for (const json_in& entry : value) {
+  for (const json_value& entry : value) {
     const auto token = token_of(entry, rules.vocabulary);
     if (!token) {
       fields.fail(name, text("holds ", shown(entry), ": token ids between 0 and ",
@@ -198,7 +200,7 @@ void refuse_unsupported(json_fields& fields) {
                                        "kv_transfer_params",
                                        "thinking_token_budget"};
   for (const char* name : names) {
-    const json_in* value = fields.find(name);
+    const json_value* value = fields.find(name);
     if (value == nullptr || asks_for_nothing(*value)) continue;
     fields.fail(unsupported_field(name, text(name, " is not supported by this server")));
   }

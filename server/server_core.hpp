@@ -9,11 +9,13 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace troupe::server {
 
@@ -43,6 +45,7 @@ struct server_core {
   std::shared_ptr<http_handler> handler;
   connection_counters counters;
   std::atomic<bool> stopping = false;
+  std::atomic<size_t> bodies_bytes = 0; // promised to bodies that arrive or wait to be parsed
 
   // Connections that are open, so that stop() can reach them.
   void add(const std::shared_ptr<http_connection>& connection);

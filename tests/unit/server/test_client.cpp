@@ -4,9 +4,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 namespace troupe::server {
@@ -123,7 +127,7 @@ void test_client::read_body(client_response& response) {
     response.complete = take(std::stoul(response.fields["content-length"]), response.body);
     return;
   }
-  if (response.fields["transfer-encoding"] != "chunked") {
+  if (response.fields.count("transfer-encoding") == 0) {
     while (fill()) {
     }
     response.body = std::exchange(buffer_, {});
