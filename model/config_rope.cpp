@@ -2,6 +2,7 @@
 #include "model/config_rope.hpp"
 
 #include "base/text.hpp"
+#include "model/config_families.hpp"
 
 #include <array>
 #include <utility>
@@ -10,7 +11,6 @@ namespace troupe::model {
 namespace {
 
 constexpr double factor_max = 1e6;
-constexpr uint32_t positions_limit = 1u << 30;
 
 constexpr std::array<std::pair<std::string_view, rope_kind>, 6> kinds = {{
     {"default", rope_kind::plain},

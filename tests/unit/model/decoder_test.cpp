@@ -56,6 +56,28 @@ TEST_F(decoder, gives_the_same_bits_with_any_number_of_threads) {
   }
 }
 
+TEST_F(decoder, gives_the_same_bits_on_every_instruction_set_and_chunk_in_every_format) {
+  using compute::instruction_set, compute::weight_format;
+  for (const auto format : {weight_format::f32, weight_format::bf16, weight_format::f16,
+                            weight_format::int8, weight_format::int4}) {
+    std::vector<float> expected;
+    for (const auto set :
+         {instruction_set::reference, instruction_set::avx2, instruction_set::avx512}) {
+      if (!compute::supported(set)) continue;
+      const auto device = compute::make_cpu_executor({.threads = 2, .set = set}).value();
+      const auto same = load(loaded->files, *device, {.format = format, .progress = {}}).value();
+      auto runner =
+          model::decoder::make(same->description, same->weights, *device, {.positions_max = 64})
+              .value();
+      if (expected.empty()) expected = runner.logits_of(prompt).value();
+      for (const uint32_t chunk : {0u, 1u, 4u}) {
+        EXPECT_EQ(runner.logits_of(prompt, chunk).value(), expected)
+            << compute::to_string(format) << " " << compute::to_string(set) << " " << chunk;
+      }
+    }
+  }
+}
+
 TEST_F(decoder, does_not_see_what_was_forgotten) {
   auto runner = make({.positions_max = 64, .sequences_max = 2, .page_tokens = 8});
   const auto expected = runner.logits_of(prompt).value();
