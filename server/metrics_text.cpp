@@ -53,7 +53,9 @@ private:
   template <class Number>
   void line(std::string_view suffix, std::string_view more_labels, Number value) {
     const std::string_view comma = labels_.empty() || more_labels.empty() ? "" : ",";
-    out_ += text(name_, suffix, '{', labels_, comma, more_labels, "} ", value, '\n');
+    const std::string labels = text(labels_, comma, more_labels);
+    out_ += labels.empty() ? text(name_, suffix, ' ', value, '\n')
+                           : text(name_, suffix, '{', labels, "} ", value, '\n');
   }
 
   std::string labels_;

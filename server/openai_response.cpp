@@ -39,11 +39,11 @@ json_value envelope(const answer_shape& shape, const char* object) {
                     {"system_fingerprint", shape.fingerprint}};
 }
 
-std::string chunk(const answer_shape& shape, json_value choices, const answer_progress& progress) {
-  json_value out = envelope(shape, shape.chat ? "chat.completion.chunk" : "text_completion");
-  out["choices"] = std::move(choices);
-  if (shape.continuous_usage) out["usage"] = usage_of(progress);
-  return dump(out);
+// Everything of a chunk before its choices: the same for all, so rendered once.
+std::string chunk_opening(const answer_shape& shape) {
+  std::string out = dump(envelope(shape, shape.chat ? "chat.completion.chunk" : "text_completion"));
+  out.pop_back();
+  return out + ",\"choices\":[";
 }
 
 json_value logprobs_of(const answer_shape& shape, std::span<const token_record> tokens,
@@ -53,20 +53,25 @@ json_value logprobs_of(const answer_shape& shape, std::span<const token_record> 
                     : completion_logprobs(tokens, *shape.codec, text_offset);
 }
 
-// One entry of a chunk's choices: more text.
-json_value text_choice(const answer_shape& shape, size_t index, const std::string& content,
-                       json_value logprobs) {
-  if (shape.chat) {
-    return json_value{{"index", index},
-                      {"delta", {{"content", content}}},
-                      {"logprobs", std::move(logprobs)},
-                      {"finish_reason", nullptr}};
-  }
-  return json_value{{"index", index},
-                    {"text", content},
-                    {"logprobs", std::move(logprobs)},
-                    {"finish_reason", nullptr},
-                    {"stop_reason", nullptr}};
+// One entry of a chunk's choices; each part is JSON already. One is written for every token, so
+// they are joined as text instead of being built as a tree first.
+struct choice_parts {
+  size_t index = 0;
+  std::string content; // the text, or the delta of a chat
+  std::string logprobs = "null";
+  std::string_view finish_reason = "null";
+  std::string stop_reason = "null";
+};
+
+std::string choice_json(const answer_shape& shape, const choice_parts& parts) {
+  return text("{\"index\":", parts.index, shape.chat ? ",\"delta\":" : ",\"text\":", parts.content,
+              ",\"logprobs\":", parts.logprobs, ",\"finish_reason\":", parts.finish_reason,
+              ",\"stop_reason\":", parts.stop_reason, "}");
+}
+
+std::string content_json(const answer_shape& shape, const std::string& content) {
+  const std::string quoted = dump(json_value(content));
+  return shape.chat ? text("{\"content\":", quoted, "}") : quoted;
 }
 
 api_error ended_early(const char* code, const char* message, int http_status) {
@@ -125,11 +130,21 @@ uint64_t answer_progress::completion_tokens() const {
 stream_answer::stream_answer(answer_shape shape)
     : shape_(std::move(shape)),
       progress_(shape_),
+      opening_(chunk_opening(shape_)),
       choices_(shape_.prompt_tokens.size() * shape_.choices) {}
 
-std::string stream_answer::frame(std::string data) {
+std::string stream_answer::frame(std::string_view data) {
   ++event_id_;
   return sse_event(data, shape_.event_ids ? event_id_ : 0);
+}
+
+std::string stream_answer::chunk(std::string_view choice) {
+  std::string out = opening_;
+  out += choice;
+  out += ']';
+  if (shape_.continuous_usage) out += text(",\"usage\":", dump(usage_of(progress_)));
+  out += '}';
+  return frame(out);
 }
 
 stream_answer::choice_state& stream_answer::state_of(size_t prompt, uint32_t choice) {
@@ -141,11 +156,8 @@ std::string stream_answer::begin() {
   std::string out;
   if (shape_.chat) {
     for (size_t index = 0; index < choices_.size(); ++index) {
-      json_value choice{{"index", index},
-                        {"delta", {{"role", "assistant"}, {"content", ""}}},
-                        {"logprobs", nullptr},
-                        {"finish_reason", nullptr}};
-      out += frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
+      out += chunk(
+          choice_json(shape_, {.index = index, .content = R"({"role":"assistant","content":""})"}));
     }
   } else if (shape_.echo && !shape_.prompt_logprobs) {
     for (size_t prompt = 0; prompt < shape_.echoes.size(); ++prompt) out += echo_events(prompt, {});
@@ -157,31 +169,32 @@ std::string stream_answer::echo_events(size_t prompt, const std::vector<token_re
   std::string out;
   for (uint32_t i = 0; i < shape_.choices; ++i) {
     choice_state& state = state_of(prompt, i);
-    json_value logprobs = logprobs_of(shape_, scored, state.text_offset);
+    const std::string logprobs = dump(logprobs_of(shape_, scored, state.text_offset));
     if (scored.empty()) state.text_offset = characters(shape_.echoes[prompt]);
-    json_value choice = text_choice(shape_, prompt * shape_.choices + i, shape_.echoes[prompt],
-                                    std::move(logprobs));
-    out += frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
+    out += chunk(choice_json(shape_, {.index = prompt * shape_.choices + i,
+                                      .content = content_json(shape_, shape_.echoes[prompt]),
+                                      .logprobs = logprobs}));
   }
   return out;
 }
 
 std::string stream_answer::text_event(size_t prompt, const stream_event& event) {
-  const bool says_something = !event.text.empty() || (shape_.logprobs && !event.tokens.empty());
-  if (!says_something) return {};
-  json_value logprobs =
-      logprobs_of(shape_, event.tokens, state_of(prompt, event.choice).text_offset);
-  json_value choice =
-      text_choice(shape_, prompt * shape_.choices + event.choice, event.text, std::move(logprobs));
-  return frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
+  choice_state& state = state_of(prompt, event.choice);
+  const bool scores = shape_.logprobs && !event.tokens.empty();
+  if (event.text.empty() && !scores) return {};
+  choice_parts parts{.index = prompt * shape_.choices + event.choice,
+                     .content = content_json(shape_, event.text)};
+  if (scores) parts.logprobs = dump(logprobs_of(shape_, event.tokens, state.text_offset));
+  return chunk(choice_json(shape_, parts));
 }
 
 std::string stream_answer::finish_event(size_t prompt, const stream_event& event) {
-  json_value choice = text_choice(shape_, prompt * shape_.choices + event.choice, "", nullptr);
-  if (shape_.chat) choice["delta"] = json_value::object();
-  choice["finish_reason"] = name_of(event.reason);
-  choice["stop_reason"] = stop_reason(event.stopped_by);
-  return frame(chunk(shape_, json_value::array({std::move(choice)}), progress_));
+  state_of(prompt, event.choice);
+  return chunk(choice_json(
+      shape_, {.index = prompt * shape_.choices + event.choice,
+               .content = shape_.chat ? "{}" : "\"\"",
+               .finish_reason = event.reason == finish_reason::length ? "\"length\"" : "\"stop\"",
+               .stop_reason = dump(stop_reason(event.stopped_by))}));
 }
 
 std::string stream_answer::add(size_t prompt, const stream_event& event) {

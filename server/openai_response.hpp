@@ -74,7 +74,8 @@ private:
   struct choice_state {
     size_t text_offset = 0; // in characters, of the next token
   };
-  std::string frame(std::string data);
+  std::string frame(std::string_view data);
+  std::string chunk(std::string_view choice); // framed
   std::string echo_events(size_t prompt, const std::vector<dataflow::token_record>& scored);
   std::string text_event(size_t prompt, const dataflow::stream_event& event);
   std::string finish_event(size_t prompt, const dataflow::stream_event& event);
@@ -82,6 +83,7 @@ private:
 
   answer_shape shape_;
   answer_progress progress_;
+  std::string opening_;               // of every chunk
   std::vector<choice_state> choices_; // prompt * shape.choices + choice
   uint64_t event_id_ = 0;
 };

@@ -60,7 +60,7 @@ private:
     uint32_t tokens = 0;
   };
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<dataflow::generation_request> requests_;
   std::map<handle, request_state> states_;

@@ -109,7 +109,7 @@ TEST(stream_answer, writes_chat_chunks) {
   ASSERT_EQ(roles.size(), 2u);
   EXPECT_EQ(roles[1]["choices"][0],
             json::parse(R"({"index":1,"delta":{"role":"assistant","content":""},
-                                                  "logprobs":null,"finish_reason":null})"));
+                                                  "logprobs":null,"finish_reason":null,"stop_reason":null})"));
   EXPECT_EQ(roles[0]["object"], "chat.completion.chunk");
   const auto more = chunks_of(answer.add(0, text("x", {}, 1))).at(0);
   EXPECT_EQ(more["choices"][0]["delta"], json({{"content", "x"}}));
