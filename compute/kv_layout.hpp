@@ -26,6 +26,8 @@ struct kv_layout {
     return shape.value_in_key ? (size_t{head} * shape.page_tokens + token) * shape.key_dim + d
                               : (size_t{head} * shape.key_dim + d) * shape.page_tokens + token;
   }
+  // Floats between neighbouring entries of a key.
+  size_t key_step() const { return shape.value_in_key ? 1 : shape.page_tokens; }
   size_t value(uint32_t head, uint32_t token, uint32_t d) const {
     if (shape.value_in_key) return key(head, token, d);
     return keys_floats() + (size_t{head} * shape.page_tokens + token) * shape.value_dim + d;

@@ -33,18 +33,21 @@ struct head_view {
     TROUPE_CHECK(number < args->kv.pages);
     return reinterpret_cast<const float*>(args->kv.data) + number * layout.page_floats();
   }
-  float key(uint32_t position, uint32_t d) const {
-    return page(position)[layout.key(kv_head, position % layout.shape.page_tokens, d)];
+  // First entry; the others follow key_step() apart.
+  const float* key(uint32_t position) const {
+    return page(position) + layout.key(kv_head, position % layout.shape.page_tokens, 0);
   }
-  float value(uint32_t position, uint32_t d) const {
-    return page(position)[layout.value(kv_head, position % layout.shape.page_tokens, d)];
+  const float* value(uint32_t position) const {
+    return page(position) + layout.value(kv_head, position % layout.shape.page_tokens, 0);
   }
 };
 
 float score(const head_view& head, uint32_t position) {
+  const float* key = head.key(position);
+  const size_t step = head.layout.key_step();
   float sum = 0;
   for (uint32_t d = 0; d < head.layout.shape.key_dim; ++d) {
-    sum = std::fma(head.q[d], head.key(position, d), sum);
+    sum = std::fma(head.q[d], key[d * step], sum);
   }
   return sum * head.args->scale;
 }
@@ -66,9 +69,11 @@ partial attend_chunk(const head_view& head, uint32_t begin, uint32_t end) {
   }
   made.sum = reference::tree_sum(lanes);
   made.values.assign(head.layout.shape.value_dim, 0.0f);
-  for (uint32_t d = 0; d < head.layout.shape.value_dim; ++d) {
-    for (uint32_t p = begin; p < end; ++p) {
-      made.values[d] = std::fma(weights[p % attention_chunk], head.value(p, d), made.values[d]);
+  for (uint32_t p = begin; p < end; ++p) {
+    const float* value = head.value(p);
+    const float weight = weights[p % attention_chunk];
+    for (uint32_t d = 0; d < head.layout.shape.value_dim; ++d) {
+      made.values[d] = std::fma(weight, value[d], made.values[d]);
     }
   }
   return made;

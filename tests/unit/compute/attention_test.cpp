@@ -107,15 +107,20 @@ constexpr heads_shape head_shapes[] = {
 };
 
 TEST_F(attention_test, all_instruction_sets_and_threads_give_the_same_bits) {
+  struct layout_case {
+    uint32_t page_tokens;
+    std::vector<uint32_t> windows;
+  };
+  const layout_case cases[] = {{8, {0, 20}}, {16, {0, 1, 100}}, {64, {0, 64}}};
   for (const heads_shape& heads : head_shapes) {
-    for (const uint32_t page_tokens : {8u, 16u, 64u}) {
+    for (const auto& [page_tokens, windows] : cases) {
       cache pages(heads, page_tokens, 50);
       pages.fill(plain(), 1, 200, 7, 3);
       pages.fill(plain(), 2, 70, 2, 3);
       const auto tables = pages.tables();
       const auto mixed = rows_at(heads, {0, 1, 5, 63, 64, 65, 130, 199, 69, 0, 17}, {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0});
-      const auto prefill = rows_at(heads, counted(40, 90), std::vector<uint32_t>(50, 0));
-      for (const uint32_t window : {0u, 1u, 20u, 64u, 100u}) {
+      const auto prefill = rows_at(heads, counted(40, 75), std::vector<uint32_t>(35, 0));
+      for (const uint32_t window : windows) {
         SCOPED_TRACE(text("heads ", heads.kv_heads, " ", heads.q_heads, " dims ", heads.key_dim, " ",
                           heads.value_dim, " page ", page_tokens, " window ", window));
         for (const auto* rows : {&mixed, &prefill}) {
