@@ -39,11 +39,14 @@ struct kv_cache_manager_state {
   void update(const update_pages& in) {
     if (in.epoch != epoch) return; // fenced
     page_round_result out;
-    for (const auto id : in.work->closes) close(id);
     std::set<dataflow::sequence_id> changed;
     for (const auto& commit : in.work->commits)
       if (open.count(commit.id) != 0 && pages->commit(commit.id, commit.computed))
         changed.insert(commit.id);
+    for (const auto id : in.work->closes) {
+      close(id);
+      changed.erase(id);
+    }
     for (const auto& opening : in.work->openings)
       out.openings.push_back(open_one(opening, changed));
     for (const auto& extension : in.work->extensions) extend(extension, changed, out);

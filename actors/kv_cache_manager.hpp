@@ -30,8 +30,8 @@ struct page_round {
     dataflow::sequence_id id = 0;
     uint32_t tokens_total = 0;
   };
-  std::vector<dataflow::sequence_id> closes;
   std::vector<commit> commits;
+  std::vector<dataflow::sequence_id> closes;
   std::vector<opening> openings;
   std::vector<extension> extensions;
 

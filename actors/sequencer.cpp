@@ -174,10 +174,7 @@ struct sequencer_state {
   void drop(sequence_id id) {
     const auto entry = live.find(id);
     TROUPE_CHECK(entry != live.end());
-    if (entry->second.has_pages) {
-      round.closes.push_back(id);
-      std::erase_if(round.commits, [id](const auto& commit) { return commit.id == id; });
-    }
+    if (entry->second.has_pages) round.closes.push_back(id);
     batcher->remove(id);
     plan.remove(id);
     ids.erase({entry->second.handle, entry->second.choice});
@@ -325,7 +322,6 @@ struct sequencer_state {
   void give_up(sequence_id id) {
     auto& sequence = live.at(id);
     round.closes.push_back(id);
-    std::erase_if(round.commits, [id](const auto& commit) { return commit.id == id; });
     std::erase_if(round.extensions, [id](const auto& extension) { return extension.id == id; });
     plan.remove(id);
     forget_pages(id, sequence);

@@ -200,6 +200,19 @@ TEST_F(simulated_node_test, the_choices_of_a_request_share_the_prompt_and_differ
   EXPECT_NE(answer(0).text.at(1), answer(0).text.at(2));
 }
 
+TEST_F(simulated_node_test, a_prompt_once_computed_is_not_computed_again) {
+  const auto request =
+      ask("There was once a poor miller who had three sons, and when he died he left", 9, 1);
+  start(8);
+  for (int i = 0; i < 2; ++i) {
+    submit(request);
+    ASSERT_TRUE(node->run(steps_max));
+  }
+  EXPECT_EQ(answer(0).cached_tokens, 0u);
+  EXPECT_EQ(answer(1).cached_tokens, (request.prompt.size() - 1) / 16 * 16);
+  EXPECT_EQ(answer(0).text.at(0), answer(1).text.at(0));
+}
+
 TEST_F(simulated_node_test, a_prompt_can_be_scored_without_an_answer) {
   auto request = ask("Once upon a time there was a king", 1, 0);
   request.prompt_logprobs = true;
