@@ -5,7 +5,6 @@
 #include "base/check.hpp"
 #include "base/text.hpp"
 
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 

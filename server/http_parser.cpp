@@ -18,6 +18,7 @@ namespace http = boost::beast::http;
 
 // What may stay unread while a chunk's head or the trailer is incomplete.
 constexpr size_t chunk_head_bytes_max = 8 << 10;
+constexpr size_t chunk_end_bytes = 5; // "0", CRLF, CRLF
 constexpr size_t blank_lines_max = 8; // before a request line, as sloppy clients send them
 
 std::string lower(std::string_view in) {
@@ -153,6 +154,9 @@ size_t http_parser::body_bytes_expected() const {
 
 size_t http_parser::feed_body(std::string_view bytes) {
   if (bytes.empty()) return 0;
+  // The end of a body in chunks has at least five bytes. The library may see it in pieces only if
+  // the first piece is no shorter: it asserts that later.
+  if (parts_->parser->chunked() && bytes.size() < chunk_end_bytes && bytes.front() == '0') return 0;
   boost::system::error_code ec;
   const size_t taken = parts_->parser->put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
   if (ec == http::error::body_limit || ec == http::error::buffer_overflow) {

@@ -1,8 +1,11 @@
 // Parsing of requests from bytes, however they are cut.
 #include "server/http_parser.hpp"
 
+#include "base/random.hpp"
+
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 namespace troupe::server {
@@ -113,6 +116,36 @@ TEST(http_parser, says_what_is_wrong) {
       EXPECT_FALSE(parser.error().message.empty());
       EXPECT_EQ(parser.feed("more"), 0u);
     }
+  }
+}
+
+TEST(http_parser, takes_or_refuses_every_mutation) {
+  constexpr std::array<std::string_view, 6> pieces = {
+      "\r\n", "\r", "0\r\n\r\n", ":", "ffffffffffffffffff", "\r\nTransfer-Encoding: chunked"};
+  for (uint64_t round = 0; round < 4000; ++round) {
+    const random_key key{round, random_subsystem::workload, 0};
+    uint64_t n = 0;
+    const auto below = [&](uint64_t bound) { return random_below(key, n++, bound); };
+    std::string bytes(round % 2 == 0 ? with_body : chunked);
+    for (uint64_t i = below(4); i > 0; --i) {
+      const size_t at = below(bytes.size());
+      switch (below(3)) {
+        case 0:
+          bytes[at] = static_cast<char>(below(256));
+          break;
+        case 1:
+          bytes.erase(at, 1 + below(4));
+          break;
+        default:
+          bytes.insert(at, pieces[below(pieces.size())]);
+          break;
+      }
+    }
+    http_parser parser({.header_bytes_max = 1024, .body_bytes_max = 100});
+    const state end = feed_all(parser, bytes, 1 + below(9));
+    SCOPED_TRACE(bytes);
+    EXPECT_EQ(end == state::failed, !parser.error().message.empty());
+    EXPECT_LE(parser.request().body.size(), 100u);
   }
 }
 
