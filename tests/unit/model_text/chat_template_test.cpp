@@ -108,11 +108,11 @@ TEST(chat_template_test, names_line_and_column_of_what_it_cannot_read) {
 
 TEST(chat_template_test, ends_whatever_a_hostile_template_does) {
   std::string deep_brackets =
-      "{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}";
+      "{{ " + std::string(20'000, '(') + "1" + std::string(20'000, ')') + " }}";
   std::string long_chain = "{{ 1";
-  for (int i = 0; i < 100'000; ++i) long_chain += "+1";
+  for (int i = 0; i < 20'000; ++i) long_chain += "+1";
   std::string deep_blocks;
-  for (int i = 0; i < 100'000; ++i) deep_blocks += "{% if x %}";
+  for (int i = 0; i < 20'000; ++i) deep_blocks += "{% if x %}";
   const std::string hostile[] = {
       deep_brackets,
       long_chain + " }}",
@@ -140,8 +140,10 @@ TEST(chat_template_test, ends_whatever_a_hostile_template_does) {
       "{{ 'aaaaaaaa' | replace('', 'bbbbbbbb' * 1000000) | replace('b', 'c' * 1000000) }}",
       "{{ [[]] | tojson(indent=1000000) }}",
   };
+  const jinja_limits limits{.steps_max = 500'000,
+                            .bytes_max = 8 << 20}; // the depth is the real one
   for (const auto& source : hostile) {
-    EXPECT_FALSE(render(source, {}).has_value()) << source.substr(0, 100);
+    EXPECT_FALSE(render(source, {}, limits).has_value()) << source.substr(0, 100);
   }
 }
 
