@@ -35,16 +35,6 @@ std::optional<weight_format> parse_weight_format(std::string_view name) {
   return std::nullopt;
 }
 
-float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
-
-uint16_t f32_to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  // A NaN stays one even when its payload sits in the dropped bits.
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x0040u);
-  const uint32_t odd = (bits >> 16) & 1;
-  return static_cast<uint16_t>((bits + 0x7fffu + odd) >> 16);
-}
-
 float f16_to_f32(uint16_t bits) {
   const uint32_t sign = (bits & 0x8000u) << 16;
   const uint32_t exponent = (bits >> 10) & 0x1fu;

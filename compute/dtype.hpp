@@ -1,6 +1,7 @@
 // Number formats: what checkpoints store and what weights are kept in.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,8 +26,14 @@ std::string_view to_string(weight_format format);
 std::optional<weight_format> parse_weight_format(std::string_view name);
 
 // Exact widenings, and narrowing with round to nearest even (NaN stays NaN).
-float bf16_to_f32(uint16_t bits);
-uint16_t f32_to_bf16(float value);
+inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+inline uint16_t f32_to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  // A NaN stays one even when its payload sits in the dropped bits.
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x0040u);
+  const uint32_t odd = (bits >> 16) & 1;
+  return static_cast<uint16_t>((bits + 0x7fffu + odd) >> 16);
+}
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);
 

@@ -9,6 +9,8 @@
 namespace troupe::compute {
 namespace {
 
+using block = std::array<float, quant_block>;
+
 // The weight of largest magnitude, with its sign; the first of equals.
 float largest(const float* weights) {
   float best = 0;
@@ -25,37 +27,49 @@ uint16_t bf16_away_from_zero(float value) {
   return static_cast<uint16_t>((bits >> 16) + up);
 }
 
-int8_t nearest_step(float weight, float scale, float least, float most) {
-  return static_cast<int8_t>(std::clamp(std::nearbyint(weight / scale), least, most));
+// The nearest integer within the limits, for |x| < 2^22; the loops below vectorise with it.
+float nearest(float x, float least, float most) {
+  constexpr float round = 12582912.0f; // 1.5 * 2^23
+  const float inside = std::min(std::max(x, least), most);
+  return (inside + round) - round;
 }
 
+// Eight partial sums, so that adding up vectorises in one fixed order.
+float sum_of_products(const block& a, const block& b) {
+  std::array<float, 8> lanes{};
+  for (uint32_t i = 0; i < quant_block; i += 8) {
+    for (uint32_t l = 0; l < 8; ++l) lanes[l] += a[i + l] * b[i + l];
+  }
+  return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
+         ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+}
+
+// Steps for given weights and the scale that fits best to these steps.
 struct candidate {
-  quantised_block block;
-  double error = 0;
+  block steps{};
+  uint16_t scale = 0; // bf16
+  float error = 0;    // squared, in units of the largest weight
 };
 
-candidate int4_with_scale(const float* weights, uint16_t scale_bits) {
+// Rounds the weights to multiples of `scale_bits` and then moves the scale to where least squares
+// want it, which as the nearest bf16 to the optimum of a parabola is never worse.
+candidate int4_with_scale(const float* weights, uint16_t scale_bits, float extreme) {
   candidate made;
-  made.block.scale = scale_bits;
   const float scale = bf16_to_f32(scale_bits);
+  const float inverse = 1.0f / scale;
+  block exact;
   for (uint32_t i = 0; i < quant_block; ++i) {
-    const int8_t q = nearest_step(weights[i], scale, -8, 7);
-    made.block.values[i] = q;
-    const double miss = double{weights[i]} - double{scale} * q;
-    made.error += miss * miss;
+    exact[i] = weights[i] * inverse;
+    made.steps[i] = nearest(exact[i], -8.0f, 7.0f);
   }
+  const float product = sum_of_products(exact, made.steps);
+  const float square = sum_of_products(made.steps, made.steps);
+  made.scale = square == 0 ? scale_bits : f32_to_bf16(product / square * scale);
+  const float moved = bf16_to_f32(made.scale) * inverse;
+  for (uint32_t i = 0; i < quant_block; ++i) exact[i] = exact[i] - moved * made.steps[i];
+  const float unit = scale / extreme;
+  made.error = sum_of_products(exact, exact) * (unit * unit);
   return made;
-}
-
-// The scale that fits best to given steps, by least squares; 0 when there is none.
-uint16_t refitted_scale(const float* weights, const quantised_block& block) {
-  double product = 0;
-  double square = 0;
-  for (uint32_t i = 0; i < quant_block; ++i) {
-    product += double{weights[i]} * block.values[i];
-    square += double{static_cast<float>(block.values[i])} * block.values[i];
-  }
-  return square == 0 ? uint16_t{0} : f32_to_bf16(static_cast<float>(product / square));
 }
 
 } // namespace
@@ -63,35 +77,34 @@ uint16_t refitted_scale(const float* weights, const quantised_block& block) {
 quantised_block quantise_weights_int8(const float* weights) {
   quantised_block made;
   const float most = std::fabs(largest(weights));
-  if (most == 0) return made;
+  if (most < quantised_floor) return made;
   made.scale = bf16_away_from_zero(most / 127.0f);
-  const float scale = bf16_to_f32(made.scale);
+  const float inverse = 1.0f / bf16_to_f32(made.scale);
   for (uint32_t i = 0; i < quant_block; ++i) {
-    made.values[i] = nearest_step(weights[i], scale, -127, 127);
+    made.values[i] = static_cast<int8_t>(nearest(weights[i] * inverse, -127.0f, 127.0f));
   }
   return made;
 }
 
 quantised_block quantise_weights_int4(const float* weights) {
+  quantised_block made;
   const float extreme = largest(weights);
-  if (extreme == 0) return {};
+  if (std::fabs(extreme) < quantised_floor) return made;
   // The extreme weight at -8 first; then at slightly other steps, on either side of zero, where the
   // extreme is clipped or the range is not used up, but the other weights may fit better.
-  constexpr std::array<float, 11> steps = {-8.0f, -7.5f, -7.0f, -8.5f, -9.0f, -6.5f,
-                                           -9.75f, 7.0f,  7.5f,  8.25f, 6.5f};
+  constexpr std::array<float, 11> at = {-8.0f, -7.5f, -7.0f, -8.5f, -9.0f, -6.5f,
+                                        -9.75f, 7.0f,  7.5f,  8.25f, 6.5f};
   candidate best;
-  best.error = std::numeric_limits<double>::infinity();
-  const auto consider = [&best, weights](uint16_t scale) {
-    if ((scale & 0x7fffu) == 0) return candidate{};
-    candidate made = int4_with_scale(weights, scale);
-    if (made.error < best.error) best = made;
-    return made;
+  best.error = std::numeric_limits<float>::infinity();
+  const auto consider = [&best, weights, extreme](uint16_t scale) {
+    const candidate next = int4_with_scale(weights, scale, extreme);
+    if (next.error < best.error) best = next;
   };
-  for (const float step : steps) {
-    const candidate made = consider(f32_to_bf16(extreme / step));
-    consider(refitted_scale(weights, made.block));
-  }
-  return best.block;
+  for (const float step : at) consider(f32_to_bf16(extreme / step));
+  consider(best.scale); // once more from where least squares went
+  made.scale = best.scale;
+  for (uint32_t i = 0; i < quant_block; ++i) made.values[i] = static_cast<int8_t>(best.steps[i]);
+  return made;
 }
 
 activation_block quantise_activations(const float* x, uint32_t count) {
@@ -105,7 +118,7 @@ activation_block quantise_activations(const float* x, uint32_t count) {
     made.scale = std::numeric_limits<float>::quiet_NaN();
     return made;
   }
-  if (most < activation_floor) return made;
+  if (most < quantised_floor) return made;
   made.scale = most / 127.0f;
   const float inverse = 127.0f / most;
   for (uint32_t i = 0; i < count; ++i) {

@@ -9,6 +9,9 @@
 
 namespace troupe::compute {
 
+// Blocks whose largest magnitude is below this count as zero: reciprocals must stay finite.
+inline constexpr float quantised_floor = 0x1p-100f;
+
 // One block of weights: value = bf16_to_f32(scale) * values[i].
 struct quantised_block {
   uint16_t scale = 0; // bf16
@@ -21,9 +24,6 @@ struct quantised_block {
 quantised_block quantise_weights_int8(const float* weights);
 // int4: of several scales the one with the smallest squared error, never worse than absmax / -8.
 quantised_block quantise_weights_int4(const float* weights);
-
-// Blocks whose largest magnitude is below this count as zero (127 / most must stay finite).
-inline constexpr float activation_floor = 0x1p-100f;
 
 // One block of activations: x = scale * values[i]. Where an entry is NaN or infinite the scale is NaN
 // and the values are zero, so that the trouble stays visible in the product.

@@ -33,34 +33,49 @@ Stored read_at(const matrix_source& source, size_t row, size_t col) {
   return value;
 }
 
-float widen(const matrix_source& source, size_t row, size_t col) {
+// `count` weights of a row from column `begin` on.
+void widen(const matrix_source& source, size_t row, size_t begin, uint32_t count, float* out) {
   switch (source.type) {
-    case dtype::f32: return read_at<float>(source, row, col);
-    case dtype::bf16: return bf16_to_f32(read_at<uint16_t>(source, row, col));
-    case dtype::f16: return f16_to_f32(read_at<uint16_t>(source, row, col));
+    case dtype::f32:
+      for (uint32_t i = 0; i < count; ++i) out[i] = read_at<float>(source, row, begin + i);
+      break;
+    case dtype::bf16:
+      for (uint32_t i = 0; i < count; ++i) {
+        out[i] = std::bit_cast<float>(uint32_t{read_at<uint16_t>(source, row, begin + i)} << 16);
+      }
+      break;
+    case dtype::f16:
+      for (uint32_t i = 0; i < count; ++i) {
+        out[i] = f16_to_f32(read_at<uint16_t>(source, row, begin + i));
+      }
+      break;
   }
-  return 0;
 }
 
 bool finite(float value) {
   return (std::bit_cast<uint32_t>(value) & 0x7f800000u) != 0x7f800000u;
 }
 
-status not_finite(const matrix_source& source, uint32_t row, uint32_t col) {
-  const auto bits = std::bit_cast<uint32_t>(widen(source, row, col));
-  const bool nan = (bits & 0x007fffffu) != 0;
-  return status(status_code::corrupt,
-                text("weight at row ", row, ", column ", col, " is ", nan ? "NaN" : "infinite"));
+// Names the first of the weights that is NaN or infinite.
+status check_finite(const float* weights, uint32_t count, uint32_t row, uint32_t begin) {
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    most = std::max(most, std::bit_cast<uint32_t>(weights[i]) & 0x7fffffffu);
+  }
+  if (most < 0x7f800000u) return {};
+  uint32_t i = 0;
+  while (finite(weights[i])) ++i;
+  const bool nan = (std::bit_cast<uint32_t>(weights[i]) & 0x007fffffu) != 0;
+  return status(status_code::corrupt, text("weight at row ", row, ", column ", begin + i, " is ",
+                                           nan ? "NaN" : "infinite"));
 }
 
 status fill(const matrix_source& source, uint32_t first_row, tile& out) {
   const uint32_t rows = std::min(panel, source.rows - first_row);
   for (uint32_t r = 0; r < rows; ++r) {
-    for (uint32_t i = 0; i < out.count; ++i) {
-      const float value = widen(source, first_row + r, out.begin + i);
-      if (!finite(value)) return not_finite(source, first_row + r, out.begin + i);
-      out.rows[r][i] = value;
-    }
+    float* row = out.rows[r].data();
+    widen(source, first_row + r, out.begin, out.count, row);
+    TROUPE_RETURN_IF_ERROR(check_finite(row, out.count, first_row + r, out.begin));
     std::fill(out.rows[r].begin() + out.count, out.rows[r].end(), 0.0f);
   }
   return {};
@@ -71,26 +86,43 @@ status narrowing_overflow(uint32_t row, uint32_t col, float value, weight_format
                                            double{value}, ", too large for ", to_string(format)));
 }
 
-status write_float(const tile& from, uint32_t first_row, weight_matrix& out) {
+void write_f32(const tile& from, uint32_t first_row, weight_matrix& out) {
   const weight_layout layout = out.layout();
   const uint32_t rows = std::min(panel, layout.outputs - first_row);
-  for (uint32_t i = 0; i < from.count; ++i) {
-    const size_t at = layout.float_index(first_row, from.begin + i);
+  const size_t step = layout.float_index(first_row, 1) - layout.float_index(first_row, 0);
+  float* to = out.values().as<float>().data() + layout.float_index(first_row, from.begin);
+  for (uint32_t i = 0; i < from.count; ++i, to += step) {
+    for (uint32_t r = 0; r < rows; ++r) to[r] = from.rows[r][i];
+  }
+}
+
+template <class Narrow, class Widen>
+status write_narrow(const tile& from, uint32_t first_row, weight_matrix& out, Narrow narrow,
+                    Widen widened) {
+  const weight_layout layout = out.layout();
+  const uint32_t rows = std::min(panel, layout.outputs - first_row);
+  const size_t step = layout.float_index(first_row, 1) - layout.float_index(first_row, 0);
+  uint16_t* to = out.values().as<uint16_t>().data() + layout.float_index(first_row, from.begin);
+  for (uint32_t i = 0; i < from.count; ++i, to += step) {
     for (uint32_t r = 0; r < rows; ++r) {
       const float value = from.rows[r][i];
-      if (layout.format == weight_format::f32) {
-        out.values().as<float>()[at + r] = value;
-        continue;
-      }
-      const bool brain = layout.format == weight_format::bf16;
-      const uint16_t bits = brain ? f32_to_bf16(value) : f32_to_f16(value);
-      if (!finite(brain ? bf16_to_f32(bits) : f16_to_f32(bits))) {
+      to[r] = narrow(value);
+      if (!finite(widened(to[r]))) {
         return narrowing_overflow(first_row + r, from.begin + i, value, layout.format);
       }
-      out.values().as<uint16_t>()[at + r] = bits;
     }
   }
   return {};
+}
+
+status write_float(const tile& from, uint32_t first_row, weight_matrix& out) {
+  switch (out.format()) {
+    case weight_format::bf16:
+      return write_narrow(from, first_row, out, f32_to_bf16, bf16_to_f32);
+    case weight_format::f16:
+      return write_narrow(from, first_row, out, f32_to_f16, f16_to_f32);
+    default: write_f32(from, first_row, out); return {};
+  }
 }
 
 void write_block(const tile& from, uint32_t first_row, uint32_t row, uint32_t block,
