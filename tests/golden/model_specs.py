@@ -300,4 +300,11 @@ def extra_specs():
         spec("extra_qwen2", plain("qwen2", "Qwen2ForCausalLM", rope_theta=1000000.0, num_hidden_layers=2,
                                   tie_word_embeddings=True, torch_dtype="float16"),
              "dense with q/k/v bias, no o bias, tied, f16", dtype="f16"),
+        spec("extra_granitemoe", plain("granitemoe", "GraniteMoeForCausalLM", num_local_experts=6, num_experts_per_tok=3,
+                                       intermediate_size=24, attention_bias=True, attention_multiplier=0.35,
+                                       embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=2.5,
+                                       num_hidden_layers=2, torch_dtype="bfloat16"),
+             "softmax over the chosen logits, packed experts, four multipliers, biases, bf16", dtype="bf16",
+             ablations={"attention": {"attention_multiplier": 1.0}, "embedding": {"embedding_multiplier": 1.0},
+                        "residual": {"residual_multiplier": 1.0}, "logits": {"logits_scaling": 1.0}}),
     ]
