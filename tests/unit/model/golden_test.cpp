@@ -71,7 +71,7 @@ protected:
     prompts = prompts_of(loaded->files);
     ASSERT_GE(prompts.size(), 4u);
     auto made = model::decoder::make(loaded->description, loaded->weights, *executor,
-                                     {.positions_max = 160, .sequences_max = 4, .rows_max = 128});
+                                     {.positions_max = 512, .sequences_max = 4, .rows_max = 512});
     ASSERT_TRUE(made.has_value()) << made.error().why();
     runner.emplace(std::move(*made));
   }
