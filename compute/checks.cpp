@@ -155,8 +155,12 @@ void check_args(const combine_args& args) {
   for (const uint32_t slot : args.slots) TROUPE_CHECK(slot < args.expert_rows.rows);
 }
 
-void check_args(const clamp_args& args) { check_same_shape(args.x, args.y); }
-void check_args(const scale_args& args) { check_same_shape(args.x, args.y); }
+void check_args(const clamp_args& args) {
+  check_same_shape(args.x, args.y);
+}
+void check_args(const scale_args& args) {
+  check_same_shape(args.x, args.y);
+}
 
 void check_args(const sigmoid_gate_args& args) {
   check_same_shape(args.x, args.y);

@@ -17,21 +17,24 @@ namespace troupe::compute {
 namespace {
 
 size_t machine_bytes() {
-  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
 }
 
 class cpu_executor final : public executor {
 public:
   cpu_executor(const cpu_options& options, instruction_set set)
-      : set_(set), bytes_max_(options.allocation_bytes_max), team_(options.threads),
-        kernels_(make_kernels(set, team_)), queue_(options.jobs_max) {}
+      : set_(set),
+        bytes_max_(options.allocation_bytes_max),
+        team_(options.threads),
+        kernels_(make_kernels(set, team_)),
+        queue_(options.jobs_max) {}
 
   result<buffer> allocate(size_t bytes) override;
   result<weight_matrix> load(const matrix_source& source, weight_format format) override;
   status submit(job work, completion done) override;
   std::string description() const override {
-    return text("cpu ", to_string(set_), " ", team_.size(), team_.size() == 1 ? " thread" : " threads");
+    return text("cpu ", to_string(set_), " ", team_.size(),
+                team_.size() == 1 ? " thread" : " threads");
   }
   uint32_t threads() const override { return team_.size(); }
 

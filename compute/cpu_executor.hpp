@@ -22,8 +22,8 @@ bool supported(instruction_set set);
 struct cpu_options {
   uint32_t threads = 0; // including the computing caller; 0: one per processor the process may use
   instruction_set set = instruction_set::automatic; // automatic: the widest supported one
-  uint32_t jobs_max = 1024;           // jobs that may wait
-  size_t allocation_bytes_max = 0;    // largest single allocation; 0: the machine's memory
+  uint32_t jobs_max = 1024;                         // jobs that may wait
+  size_t allocation_bytes_max = 0; // largest single allocation; 0: the machine's memory
 };
 
 // Fails with `unsupported` where the processor lacks the instruction set asked for.

@@ -5,24 +5,34 @@
 
 namespace troupe::compute {
 
-size_t dtype_bytes(dtype type) { return type == dtype::f32 ? 4 : 2; }
+size_t dtype_bytes(dtype type) {
+  return type == dtype::f32 ? 4 : 2;
+}
 
 std::string_view to_string(dtype type) {
   switch (type) {
-    case dtype::f32: return "f32";
-    case dtype::bf16: return "bf16";
-    case dtype::f16: return "f16";
+    case dtype::f32:
+      return "f32";
+    case dtype::bf16:
+      return "bf16";
+    case dtype::f16:
+      return "f16";
   }
   return "?";
 }
 
 std::string_view to_string(weight_format format) {
   switch (format) {
-    case weight_format::f32: return "f32";
-    case weight_format::bf16: return "bf16";
-    case weight_format::f16: return "f16";
-    case weight_format::int8: return "int8";
-    case weight_format::int4: return "int4";
+    case weight_format::f32:
+      return "f32";
+    case weight_format::bf16:
+      return "bf16";
+    case weight_format::f16:
+      return "f16";
+    case weight_format::int8:
+      return "int8";
+    case weight_format::int4:
+      return "int4";
   }
   return "?";
 }
@@ -58,7 +68,7 @@ uint16_t f32_to_f16(float value) {
     return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
   }
   if (magnitude >= 0x477ff000u) return sign | 0x7c00u; // 65520 and above round to infinity
-  if (magnitude < 0x38800000u) { // below 2^-14: a denormal, in units of 2^-24
+  if (magnitude < 0x38800000u) {                       // below 2^-14: a denormal, in units of 2^-24
     // Adding 1.5 * 2^23 units makes the hardware round the units to the nearest even integer.
     const float shifted = std::bit_cast<float>(magnitude) * 0x1p24f + 12582912.0f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) & 0x7ffu));

@@ -1,9 +1,10 @@
 // The operations a transformer needs, as one interface per device. Every implementation follows the
-// numerics contract (docs/numerics.md): an output element depends only on its own row's inputs and the
-// weights, through one fixed expression, so batch, threads and instruction set change no bit.
+// numerics contract (docs/numerics.md): an output element depends only on its own row's inputs and
+// the weights, through one fixed expression, so batch, threads and instruction set change no bit.
 //
-// All calls are made from inside a job of an executor (compute/executor.hpp) and take effect in order.
-// Views must stay valid until the job's completion. Shapes are the caller's responsibility and checked.
+// All calls are made from inside a job of an executor (compute/executor.hpp) and take effect in
+// order. Views must stay valid until the job's completion. Shapes are the caller's responsibility
+// and checked.
 #pragma once
 
 #include "compute/tensor.hpp"
@@ -22,8 +23,8 @@ struct embed_args {
   matrix_view y;
 };
 
-// y = x / sqrt(mean(x^2) + eps) * gain, over `groups` equal parts of each row (1 = the whole row; the
-// number of heads for per-head norms; gain has cols / groups entries). y may be x.
+// y = x / sqrt(mean(x^2) + eps) * gain, over `groups` equal parts of each row (1 = the whole row;
+// the number of heads for per-head norms; gain has cols / groups entries). y may be x.
 struct rms_norm_args {
   const_matrix_view x;
   std::span<const float> gain;
@@ -36,13 +37,13 @@ struct rms_norm_args {
 struct matmul_args {
   const_matrix_view x;
   const weight_matrix* w = nullptr;
-  std::span<const float> bias;     // empty or [outputs]
-  const_matrix_view residual;      // data == nullptr: none
+  std::span<const float> bias; // empty or [outputs]
+  const_matrix_view residual;  // data == nullptr: none
   matrix_view y;
 };
 
-// Several products in one call (the experts of a layer; q, k and v of one input): they share a single
-// split over the threads.
+// Several products in one call (the experts of a layer; q, k and v of one input): they share a
+// single split over the threads.
 struct grouped_matmul_args {
   std::span<const matmul_args> parts;
 };
@@ -59,8 +60,8 @@ struct gated_activation_args {
 // Rotary position embedding in place on `heads` heads of head_dim columns each, starting at each
 // head's column rotary_begin and touching rotary_dim columns. cos_sin is a table [positions_max,
 // rotary_dim] with rotary_dim/2 cosines, then rotary_dim/2 sines (already scaled).
-// half_split: pairs (i, i + rotary_dim/2). interleaved: pairs (2i, 2i+1) on input, and the result is
-// written in half-split order, as the DeepSeek reference implementation does.
+// half_split: pairs (i, i + rotary_dim/2). interleaved: pairs (2i, 2i+1) on input, and the result
+// is written in half-split order, as the DeepSeek reference implementation does.
 // interleaved_in_place: pairs (2i, 2i+1) on input and output.
 enum class rope_style : uint8_t { half_split, interleaved, interleaved_in_place };
 struct rope_args {
@@ -74,8 +75,9 @@ struct rope_args {
   std::span<const uint32_t> positions; // [rows]
 };
 
-// One layer's keys and values for a pool of pages. The order of bytes inside a page is the kernels'
-// business; a page is copied or dropped as a whole.
+// One layer's keys and values (f32) for a pool of pages; page_tokens is a power of two from 8
+// to 64. The order of bytes inside a page is the kernels' business; a page is copied or dropped as
+// a whole.
 struct kv_shape {
   uint32_t page_tokens = 16;
   uint32_t heads = 0;
@@ -96,24 +98,25 @@ using kv_slot = uint32_t;
 // Stores one key (and value) row per token.
 struct kv_store_args {
   kv_view kv;
-  const_matrix_view keys;   // [rows, heads * key_dim]
-  const_matrix_view values; // [rows, heads * value_dim]; unused when value_in_key
+  const_matrix_view keys;         // [rows, heads * key_dim]
+  const_matrix_view values;       // [rows, heads * value_dim]; unused when value_in_key
   std::span<const kv_slot> slots; // [rows]
 };
 
-// Causal attention of rows over the pages of their sequences. Row r belongs to sequence_of[r], stands at
-// positions[r], and sees positions max(0, p - window + 1) .. p, all of which are already stored.
-// y[r, h] = sum_p softmax_p(scale * q[r, h] . k[p, h / (q_heads / heads)]) v[p]; the context is cut into
-// fixed chunks by absolute position and merged in order.
+// Causal attention of rows over the pages of their sequences. Row r belongs to sequence_of[r],
+// stands at positions[r], and sees positions max(0, p - window + 1) .. p, all of which are already
+// stored. y[r, h] = sum_p softmax_p(scale * q[r, h] . k[p, h / (q_heads / heads)]) v[p]; the
+// context is cut into fixed chunks by absolute position and merged in order.
 struct attention_args {
   kv_view kv;
   const_matrix_view q; // [rows, q_heads * key_dim]
   uint32_t q_heads = 0;
   float scale = 1;
-  uint32_t window = 0; // 0: no limit
+  uint32_t window = 0;                   // 0: no limit
   std::span<const uint32_t> positions;   // [rows]
   std::span<const uint32_t> sequence_of; // [rows], index into page_tables
-  std::span<const std::span<const uint32_t>> page_tables; // page numbers in position order
+  // Page numbers in position order; those of pages that no row sees any more may be anything.
+  std::span<const std::span<const uint32_t>> page_tables;
   matrix_view y; // [rows, q_heads * value_dim]
 };
 
@@ -122,27 +125,28 @@ struct per_head_matmul_args {
   const_matrix_view x; // head h at column h * x_head_stride, w[h].inputs() columns
   uint32_t x_head_stride = 0;
   std::span<const weight_matrix> w; // [heads]
-  matrix_view y; // head h at column h * y_head_stride, w[h].outputs() columns
+  matrix_view y;                    // head h at column h * y_head_stride, w[h].outputs() columns
   uint32_t y_head_stride = 0;
 };
 
-// Chooses experts. Scores are softmax(logits) or sigmoid(logits) or, for softmax_of_chosen, the logits
-// with a softmax over the chosen ones. The choice adds `bias`; the weights do not.
+// Chooses experts. Scores are softmax(logits) or sigmoid(logits) or, for softmax_of_chosen, the
+// logits with a softmax over the chosen ones. The choice adds `bias`; the weights do not.
 enum class router_score : uint8_t { softmax, sigmoid, softmax_of_chosen };
 enum class group_score : uint8_t { max, sum_of_top_2 };
 struct router_rule {
   router_score score = router_score::softmax;
   uint32_t experts = 0;
   uint32_t top_k = 0;
-  uint32_t groups = 1;     // experts are cut into equal groups …
+  uint32_t groups = 1;      // experts are cut into equal groups …
   uint32_t groups_kept = 1; // … and only the best groups may be chosen from
   group_score group_by = group_score::max;
   bool masked_to_zero = true; // experts of other groups: score 0 (as transformers does) or excluded
-  bool normalise = false;    // weights divided by (their sum + normalise_eps)
+  bool normalise = false;     // weights divided by (their sum + normalise_eps)
   float normalise_eps = 0;
-  float scale = 1;           // factor on the weights at the end
+  float scale = 1; // factor on the weights at the end
 };
-// ids[r, :] are in routing order: best choice score first, on equal scores the lower expert first.
+// ids[r, :] are in routing order: best choice score first, on equal scores the lower expert first,
+// NaN last.
 struct route_args {
   router_rule rule;
   const_matrix_view logits;    // [rows, experts]
@@ -158,12 +162,13 @@ struct gather_args {
   matrix_view y;
 };
 
-// y[r] = residual[r] + (shared[r] + sum over j in routing order of weights[r, j] * expert_rows[slot[r, j]]).
-// The sum over experts starts from zero; then shared (when given) is added, then the residual.
+// y[r] = residual[r] + (shared[r] + sum over j in routing order of weights[r, j] *
+// expert_rows[slot[r, j]]). The sum over experts starts from zero; then shared (when given) is
+// added, then the residual.
 struct combine_args {
   const_matrix_view expert_rows;
-  std::span<const uint32_t> slots;  // [rows, top_k] rows of expert_rows
-  std::span<const float> weights;   // [rows, top_k]
+  std::span<const uint32_t> slots; // [rows, top_k] rows of expert_rows
+  std::span<const float> weights;  // [rows, top_k]
   uint32_t top_k = 0;
   const_matrix_view shared;   // data == nullptr: none
   const_matrix_view residual; // data == nullptr: none

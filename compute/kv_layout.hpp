@@ -1,8 +1,8 @@
 // Where a key and a value of a token lie inside a page.
-// Separate values: [head][key_dim][page_tokens] keys, so that a score vectorises over positions, then
-// [head][page_tokens][value_dim] values, so that the weighted sum vectorises over value columns.
-// value_in_key: [head][page_tokens][key_dim]; many query heads share such a key, and scores vectorise
-// over them.
+// Separate values: [head][key_dim][page_tokens] keys, so that a score vectorises over positions,
+// then [head][page_tokens][value_dim] values, so that the weighted sum vectorises over value
+// columns. value_in_key: [head][page_tokens][key_dim]; many query heads share such a key, and
+// scores vectorise over them.
 #pragma once
 
 #include "compute/kernels.hpp"
@@ -12,9 +12,7 @@ namespace troupe::compute {
 struct kv_layout {
   kv_shape shape;
 
-  size_t keys_floats() const {
-    return size_t{shape.heads} * shape.page_tokens * shape.key_dim;
-  }
+  size_t keys_floats() const { return size_t{shape.heads} * shape.page_tokens * shape.key_dim; }
   size_t page_floats() const {
     const size_t values =
         shape.value_in_key ? 0 : size_t{shape.heads} * shape.page_tokens * shape.value_dim;

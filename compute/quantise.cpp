@@ -92,7 +92,7 @@ quantised_block quantise_weights_int4(const float* weights) {
   if (std::fabs(extreme) < quantised_floor) return made;
   // The extreme weight at -8 first; then at slightly other steps, on either side of zero, where the
   // extreme is clipped or the range is not used up, but the other weights may fit better.
-  constexpr std::array<float, 11> at = {-8.0f, -7.5f, -7.0f, -8.5f, -9.0f, -6.5f,
+  constexpr std::array<float, 11> at = {-8.0f,  -7.5f, -7.0f, -8.5f, -9.0f, -6.5f,
                                         -9.75f, 7.0f,  7.5f,  8.25f, 6.5f};
   candidate best;
   best.error = std::numeric_limits<float>::infinity();

@@ -19,14 +19,14 @@ struct quantised_block {
 };
 
 // `weights` has quant_block finite entries.
-// int8: the smallest bf16 scale with which the largest weight still fits into 127 steps; the error of
-// a weight is at most half a step.
+// int8: the smallest bf16 scale with which the largest weight still fits into 127 steps; the error
+// of a weight is at most half a step.
 quantised_block quantise_weights_int8(const float* weights);
 // int4: of several scales the one with the smallest squared error, never worse than absmax / -8.
 quantised_block quantise_weights_int4(const float* weights);
 
-// One block of activations: x = scale * values[i]. Where an entry is NaN or infinite the scale is NaN
-// and the values are zero, so that the trouble stays visible in the product.
+// One block of activations: x = scale * values[i]. Where an entry is NaN or infinite the scale is
+// NaN and the values are zero, so that the trouble stays visible in the product.
 struct activation_block {
   float scale = 0;
   std::array<int8_t, quant_block> values{};

@@ -1,5 +1,7 @@
-// Cosine and sine in double precision: Cody-Waite reduction by quarter turns, then Taylor polynomials on
-// [-pi/4, pi/4]. No fused operations and no library functions, so every machine gives the same bits.
+// Cosine and sine in double precision: Cody-Waite reduction by quarter turns, then Taylor
+// polynomials on
+// [-pi/4, pi/4]. No fused operations and no library functions, so every machine gives the same
+// bits.
 #include "compute/rotary_table.hpp"
 
 #include "base/check.hpp"
@@ -38,7 +40,8 @@ double cosine_near_zero(double r) {
   return 1.0 + s * p;
 }
 
-// pi/2 in three parts; the first two have 25 bits, so their products with a count below 2^28 are exact.
+// pi/2 in three parts; the first two have 25 bits, so their products with a count below 2^28 are
+// exact.
 constexpr double quarter_1 = 0x1.921fb5p+0;
 constexpr double quarter_2 = 0x1.110b46p-26;
 constexpr double quarter_3 = 0x1.1a62633145c07p-54;
@@ -50,10 +53,14 @@ cos_sin_pair cos_sin_of(double angle) {
   const double c = cosine_near_zero(r);
   const double s = sine_near_zero(r);
   switch (static_cast<int64_t>(turns) & 3) {
-    case 0: return {c, s};
-    case 1: return {-s, c};
-    case 2: return {-c, -s};
-    default: return {s, -c};
+    case 0:
+      return {c, s};
+    case 1:
+      return {-s, c};
+    case 2:
+      return {-c, -s};
+    default:
+      return {s, -c};
   }
 }
 

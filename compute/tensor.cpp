@@ -15,10 +15,12 @@ namespace {
 constexpr size_t huge_page = size_t{2} << 20;
 constexpr size_t small_page = 4096;
 
-size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+size_t rounded_up(size_t bytes, size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
 
-// Begins at a huge page, so that the kernel can use huge ones; ends at a small one, so that the last of
-// them wastes nothing.
+// Begins at a huge page, so that the kernel can use huge ones; ends at a small one, so that the
+// last of them wastes nothing.
 std::byte* map_pages(size_t bytes) {
   const size_t wanted = rounded_up(bytes, small_page);
   void* raw = mmap(nullptr, wanted + huge_page, PROT_READ | PROT_WRITE,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace troupe::compute {
 
@@ -18,7 +19,9 @@ struct matrix_view {
 
   float* row(uint32_t r) const { return data + size_t{r} * stride; }
   matrix_view first_rows(uint32_t count) const { return {data, count, cols, stride}; }
-  matrix_view rows_at(uint32_t begin, uint32_t count) const { return {row(begin), count, cols, stride}; }
+  matrix_view rows_at(uint32_t begin, uint32_t count) const {
+    return {row(begin), count, cols, stride};
+  }
   // Columns [begin, begin + count) of every row.
   matrix_view columns(uint32_t begin, uint32_t count) const {
     return {data + begin, rows, count, stride};
@@ -50,6 +53,13 @@ public:
   explicit buffer(size_t bytes);
   // Nothing when the memory cannot be had.
   static std::optional<buffer> try_make(size_t bytes);
+  buffer(buffer&& other) noexcept
+      : data_(std::move(other.data_)), bytes_(std::exchange(other.bytes_, 0)) {}
+  buffer& operator=(buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    bytes_ = std::exchange(other.bytes_, 0);
+    return *this;
+  }
 
   std::byte* data() const { return data_.get(); }
   size_t bytes() const { return bytes_; }

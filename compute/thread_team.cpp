@@ -1,5 +1,5 @@
-// Hand-over between the threads of a team: an epoch counter that helpers watch, claims that decide who
-// computes a share, and a count of unfinished shares that the caller watches.
+// Hand-over between the threads of a team: an epoch counter that helpers watch, claims that decide
+// who computes a share, and a count of unfinished shares that the caller watches.
 #include "compute/thread_team.hpp"
 
 #include "base/check.hpp"
@@ -11,10 +11,10 @@
 namespace troupe::compute {
 namespace {
 
-// Pauses take 10 to 45 ns, so the two phases last some tens of microseconds each; a hand-over within a
-// step comes sooner, and a sleeping thread costs 30 us to wake.
-constexpr uint32_t spins_busy = 1500;     // with pauses only
-constexpr uint32_t spins_yielding = 64;   // giving way to whoever else wants the core
+// Pauses take 10 to 45 ns, so the two phases last some tens of microseconds each; a hand-over
+// within a step comes sooner, and a sleeping thread costs 30 us to wake.
+constexpr uint32_t spins_busy = 1500;   // with pauses only
+constexpr uint32_t spins_yielding = 64; // giving way to whoever else wants the core
 
 void pause() {
 #if defined(__x86_64__)
@@ -46,7 +46,8 @@ uint32_t processors_allowed() {
   return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-thread_team::thread_team(uint32_t threads) : size_(threads), claims_(std::make_unique<claim[]>(threads)) {
+thread_team::thread_team(uint32_t threads)
+    : size_(threads), claims_(std::make_unique<claim[]>(threads)) {
   TROUPE_CHECK(threads > 0);
   for (uint32_t share = 1; share < size_; ++share) {
     helpers_.emplace_back([this, share] { help(share); });
@@ -60,8 +61,8 @@ thread_team::~thread_team() {
   for (std::thread& helper : helpers_) helper.join();
 }
 
-// Claims a share of the run `epoch` and computes it. A claim moves from epoch - 1 to epoch, and a run
-// ends only when all its claims have moved: who comes too late changes nothing.
+// Claims a share of the run `epoch` and computes it. A claim moves from epoch - 1 to epoch, and a
+// run ends only when all its claims have moved: who comes too late changes nothing.
 bool thread_team::try_share(uint32_t share, uint32_t epoch) {
   uint32_t before = epoch - 1;
   if (!claims_[share].epoch.compare_exchange_strong(before, epoch)) return false;

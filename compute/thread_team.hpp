@@ -10,10 +10,11 @@
 
 namespace troupe::compute {
 
-// Runs one piece of work cut into as many shares as there are threads. Between runs the helpers spin
-// for a short while, so that the kernels of one step need no wake-ups, and then sleep. The caller also
-// takes the shares of helpers that have not begun, so a busy or sleeping helper never holds up a run.
-// One caller at a time; which thread takes which share must not matter to the result.
+// Runs one piece of work cut into as many shares as there are threads. Between runs the helpers
+// spin for a short while, so that the kernels of one step need no wake-ups, and then sleep. The
+// caller also takes the shares of helpers that have not begun, so a busy or sleeping helper never
+// holds up a run. One caller at a time; which thread takes which share must not matter to the
+// result.
 class thread_team {
 public:
   explicit thread_team(uint32_t threads);

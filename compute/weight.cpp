@@ -1,6 +1,6 @@
 // Packing of stored matrices: a panel's 16 rows are widened into a tile of a few hundred inputs,
-// checked, and written out in the order the kernels read. Plain scalar code without fused operations,
-// so a weight packs to the same bytes on every machine.
+// checked, and written out in the order the kernels read. Plain scalar code without fused
+// operations, so a weight packs to the same bytes on every machine.
 #include "compute/weight.hpp"
 
 #include "base/text.hpp"
@@ -121,7 +121,9 @@ status write_float(const tile& from, uint32_t first_row, weight_matrix& out) {
       return write_narrow(from, first_row, out, f32_to_bf16, bf16_to_f32);
     case weight_format::f16:
       return write_narrow(from, first_row, out, f32_to_f16, f16_to_f32);
-    default: write_f32(from, first_row, out); return {};
+    default:
+      write_f32(from, first_row, out);
+      return {};
   }
 }
 
@@ -172,8 +174,11 @@ status pack_panel(const matrix_source& source, uint32_t index, weight_matrix& ou
 } // namespace
 
 weight_matrix::weight_matrix(weight_format format, uint32_t outputs, uint32_t inputs)
-    : format_(format), outputs_(outputs), inputs_(inputs),
-      values_(layout().value_bytes()), scales_(layout().scale_bytes()) {}
+    : format_(format),
+      outputs_(outputs),
+      inputs_(inputs),
+      values_(layout().value_bytes()),
+      scales_(layout().scale_bytes()) {}
 
 std::optional<weight_matrix> weight_matrix::try_make(weight_format format, uint32_t outputs,
                                                      uint32_t inputs) {
@@ -234,9 +239,14 @@ void unpack_row(const weight_matrix& matrix, uint32_t output, float* out) {
   size_t at = layout.inputs == 0 ? 0 : layout.float_index(output, 0);
   for (uint32_t k = 0; k < layout.inputs; ++k, at += step) {
     switch (layout.format) {
-      case weight_format::bf16: out[k] = bf16_to_f32(matrix.values().as<uint16_t>()[at]); break;
-      case weight_format::f16: out[k] = f16_to_f32(matrix.values().as<uint16_t>()[at]); break;
-      default: out[k] = matrix.values().as<float>()[at];
+      case weight_format::bf16:
+        out[k] = bf16_to_f32(matrix.values().as<uint16_t>()[at]);
+        break;
+      case weight_format::f16:
+        out[k] = f16_to_f32(matrix.values().as<uint16_t>()[at]);
+        break;
+      default:
+        out[k] = matrix.values().as<float>()[at];
     }
   }
 }

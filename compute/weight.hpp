@@ -11,8 +11,9 @@
 
 namespace troupe::compute {
 
-// A stored matrix [rows, cols] = [outputs, inputs], somewhere in memory (for example a mapped file).
-// Element (r, c) is at data + (r * row_stride + c * col_stride) elements; no alignment is assumed.
+// A stored matrix [rows, cols] = [outputs, inputs], somewhere in memory (for example a mapped
+// file). Element (r, c) is at data + (r * row_stride + c * col_stride) elements; no alignment is
+// assumed.
 struct matrix_source {
   const void* data = nullptr;
   dtype type = dtype::f32;
@@ -22,9 +23,9 @@ struct matrix_source {
   size_t col_stride = 1;
 };
 
-// y = x * transpose(W): W has `outputs` rows of `inputs` weights. Packed in panels of output columns
-// so that one vector load serves neighbouring outputs; the layout is the kernels' own business.
-// Immutable once made; may be read by any thread.
+// y = x * transpose(W): W has `outputs` rows of `inputs` weights. Packed in panels of output
+// columns so that one vector load serves neighbouring outputs; the layout is the kernels' own
+// business. Immutable once made; may be read by any thread.
 class weight_matrix {
 public:
   static constexpr uint32_t panel = weight_layout::panel; // output columns side by side
@@ -58,17 +59,17 @@ private:
 };
 
 // Packs panels [panel_begin, panel_end) of `source` into `out` (made for the same shape); callers
-// split the range over threads. Widening is exact; narrowing to bf16/f16 rounds to nearest even; the
-// block formats choose their scales per block. Fails with `corrupt` when a weight is NaN or infinite,
-// naming row and column.
+// split the range over threads. Widening is exact; narrowing to bf16/f16 rounds to nearest even;
+// the block formats choose their scales per block. Fails with `corrupt` when a weight is NaN or
+// infinite, naming row and column.
 status pack_panels(const matrix_source& source, uint32_t panel_begin, uint32_t panel_end,
                    weight_matrix& out);
 
 // The same for the whole matrix on the calling thread; `exhausted` without memory.
 result<weight_matrix> pack(const matrix_source& source, weight_format format);
 
-// Row `output` of the matrix as f32 (dequantised): out has inputs() floats. The definition of what a
-// packed weight means.
+// Row `output` of the matrix as f32 (dequantised): out has inputs() floats. The definition of what
+// a packed weight means.
 void unpack_row(const weight_matrix& matrix, uint32_t output, float* out);
 
 // The stored integer of an element and the scale of its block, for the block formats.

@@ -45,10 +45,14 @@ bool has_avx512() {
 
 std::string_view to_string(instruction_set set) {
   switch (set) {
-    case instruction_set::automatic: return "automatic";
-    case instruction_set::reference: return "reference";
-    case instruction_set::avx2: return "avx2";
-    case instruction_set::avx512: return "avx512";
+    case instruction_set::automatic:
+      return "automatic";
+    case instruction_set::reference:
+      return "reference";
+    case instruction_set::avx2:
+      return "avx2";
+    case instruction_set::avx512:
+      return "avx512";
   }
   return "?";
 }
@@ -63,9 +67,12 @@ std::optional<instruction_set> parse_instruction_set(std::string_view name) {
 
 bool supported(instruction_set set) {
   switch (set) {
-    case instruction_set::avx2: return has_avx2();
-    case instruction_set::avx512: return has_avx512();
-    default: return true;
+    case instruction_set::avx2:
+      return has_avx2();
+    case instruction_set::avx512:
+      return has_avx512();
+    default:
+      return true;
   }
 }
 

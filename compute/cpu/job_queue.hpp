@@ -20,9 +20,9 @@ public:
 
   explicit job_queue(uint32_t jobs_max) : jobs_max_(jobs_max) {}
 
-  // Queues the entry and, where nobody computes, runs the queue on this thread. Jobs run in order and
-  // one at a time; `done` is called outside of the lock and may call submit, which then only queues.
-  // Fails with `exhausted` when jobs_max jobs wait. Any thread.
+  // Queues the entry and, where nobody computes, runs the queue on this thread. Jobs run in order
+  // and one at a time; `done` is called outside of the lock and may call submit, which then only
+  // queues. Fails with `exhausted` when jobs_max jobs wait. Any thread.
   status submit(entry next);
 
 private:

@@ -1,5 +1,6 @@
-// Attention of a tile of queries over the pages of one sequence, for any vector unit. Queries that see
-// the same chunk share its loads; each keeps its own sums in the canonical order (docs/numerics.md).
+// Attention of a tile of queries over the pages of one sequence, for any vector unit. Queries that
+// see the same chunk share its loads; each keeps its own sums in the canonical order
+// (docs/numerics.md).
 #pragma once
 
 #include "compute/cpu/kernel_math.hpp"
@@ -76,9 +77,9 @@ struct attention_kernels {
     return begin < end ? range{begin - w.base, end - w.base} : range{0, 0};
   }
 
-  // Scores over positions: N queries by the 64 positions of the chunk. Eight (or, when pages are large
-  // enough, sixteen) positions lie in one page; where that page holds nothing visible the first visible
-  // one stands in, and nobody looks at the result.
+  // Scores over positions: N queries by the 64 positions of the chunk. Eight (or, when pages are
+  // large enough, sixteen) positions lie in one page; where that page holds nothing visible the
+  // first visible one stands in, and nobody looks at the result.
   template <int N, bool whole_vectors>
   static void score_step(const attention_tile& t, const state& s, uint32_t q0,
                          const float* const* eights) {
@@ -205,8 +206,8 @@ struct attention_kernels {
     return p <= g * 16 ? 0 : least(p - g * 16, 16);
   }
 
-  // Adds the weighted values of positions [begin, end) to the parts of N queries, V vectors of columns
-  // from `column` on, of which the last may have fewer lanes.
+  // Adds the weighted values of positions [begin, end) to the parts of N queries, V vectors of
+  // columns from `column` on, of which the last may have fewer lanes.
   template <int N, int V>
   static void value_step(const state& s, uint32_t q0, const float* const* values, const range& r,
                          uint32_t column, uint32_t lanes) {
@@ -280,10 +281,9 @@ struct attention_kernels {
     const float* values[chunk];
     for (uint32_t p = w.begin; p < w.end; ++p) {
       const uint32_t position = w.base + p;
-      values[p] = t.value_in_key
-                      ? shared_key(t, position)
-                      : page_of(t, position) + t.value_offset +
-                            size_t{position % t.page_tokens} * t.value_dim;
+      values[p] = t.value_in_key ? shared_key(t, position)
+                                 : page_of(t, position) + t.value_offset +
+                                       size_t{position % t.page_tokens} * t.value_dim;
     }
     const size_t floats = size_t{s.queries} * s.value_stride;
     for (size_t at = 0; at < floats; at += 16) S::store(s.part + at, S::set(0.0f));

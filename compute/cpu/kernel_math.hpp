@@ -39,7 +39,8 @@ struct math_kernels {
   };
   struct gelu_tanh {
     static f of(f x) {
-      const f inner = S::fma(S::mul(x, x), S::set(0.044715f * 1.5957691216f), S::set(1.5957691216f));
+      const f inner =
+          S::fma(S::mul(x, x), S::set(0.044715f * 1.5957691216f), S::set(1.5957691216f));
       return S::div(x, one_plus_exp_minus(S::mul(x, inner)));
     }
   };
@@ -57,7 +58,7 @@ struct math_kernels {
       return S::mul(x, S::if_greater(z, one, far, near));
     }
     static f upper_tail(f z, f square) {
-      constexpr float c[] = {0.335502714f,  -0.58694756f, 0.385665774f, -0.0970286503f, 0.231607378f,
+      constexpr float c[] = {0.335502714f, -0.58694756f, 0.385665774f, -0.0970286503f, 0.231607378f,
                              0.235664517f, 0.283527702f, 0.281989098f, 3.40709903e-06f};
       const f t = S::div(S::set(1.0f), S::fma(z, S::set(0.5f), S::set(1.0f)));
       f q = S::set(-0.0699618682f);
@@ -120,10 +121,14 @@ struct math_kernels {
   static void gated_activation(uint32_t kind, const float* gate, const float* up, uint32_t count,
                                float* y) {
     switch (kind) {
-      case 0: return gated<silu>(gate, up, count, y);
-      case 1: return gated<gelu_tanh>(gate, up, count, y);
-      case 2: return gated<gelu_erf>(gate, up, count, y);
-      default: return gated<relu>(gate, up, count, y);
+      case 0:
+        return gated<silu>(gate, up, count, y);
+      case 1:
+        return gated<gelu_tanh>(gate, up, count, y);
+      case 2:
+        return gated<gelu_erf>(gate, up, count, y);
+      default:
+        return gated<relu>(gate, up, count, y);
     }
   }
 

@@ -1,6 +1,6 @@
-// Products of rows with one group of weight panels, for any vector unit. One sum per output element,
-// inputs ascending (docs/numerics.md): the blocking below decides which sums are in registers
-// together, never how a sum is formed.
+// Products of rows with one group of weight panels, for any vector unit. One sum per output
+// element, inputs ascending (docs/numerics.md): the blocking below decides which sums are in
+// registers together, never how a sum is formed.
 #pragma once
 
 #include "compute/cpu/kernel_table.hpp"
@@ -177,13 +177,16 @@ struct matmul_kernels {
 
   // Per block of 32: scale = most / 127, q = round(x * (127 / most)); all zero below 2^-100; a NaN
   // scale where an entry is not finite.
-  static void quantise_row(const float* x, uint32_t count, int8_t* q, float* scales, int32_t* sums) {
+  static void quantise_row(const float* x, uint32_t count, int8_t* q, float* scales,
+                           int32_t* sums) {
     const f zero = S::set(0.0f);
     for (uint32_t b = 0; b * 32 < count; ++b) {
       const uint32_t left = count - b * 32;
       const float* at = x + size_t{b} * 32;
       const f low = left >= 16 ? S::load(at) : S::load_part(at, left);
-      const f high = left >= 32 ? S::load(at + 16) : left > 16 ? S::load_part(at + 16, left - 16) : zero;
+      const f high = left >= 32  ? S::load(at + 16)
+                     : left > 16 ? S::load_part(at + 16, left - 16)
+                                 : zero;
       const uint32_t bits = S::largest_magnitude(low, high);
       float most;
       __builtin_memcpy(&most, &bits, 4);

@@ -1,7 +1,7 @@
 // The kernels of one instruction set as a table of functions on plain pointers. What is split over
 // threads, checked and remembered stays outside, in code that any processor can run; only what is
-// behind this table is compiled for a vector unit, and it includes nothing but intrinsics, so that no
-// inline function of a shared header leaks out of it.
+// behind this table is compiled for a vector unit, and it includes nothing but intrinsics, so that
+// no inline function of a shared header leaks out of it.
 #pragma once
 
 #include <cstddef>
@@ -43,8 +43,8 @@ struct block_tile {
   tile_output out;
 };
 
-// Rows of one sequence against one key-value head. A query is a (row, head) pair; queries are numbered
-// row by row. Queries times 64 positions fit the scratch.
+// Rows of one sequence against one key-value head. A query is a (row, head) pair; queries are
+// numbered row by row. Queries times 64 positions fit the scratch.
 struct attention_tile {
   const float* q; // first head of the first row
   size_t q_stride;
@@ -99,7 +99,8 @@ struct kernel_table {
   void (*quantise_row)(const float* x, uint32_t count, int8_t* q, float* scales, int32_t* sums);
   void (*attend)(const attention_tile& tile);
   void (*rms_norm)(const float* x, uint32_t count, const float* gain, float eps, float* y);
-  void (*gated_activation)(uint32_t kind, const float* gate, const float* up, uint32_t count, float* y);
+  void (*gated_activation)(uint32_t kind, const float* gate, const float* up, uint32_t count,
+                           float* y);
   void (*rope)(const rope_row& row);
   void (*softmax)(const float* x, uint32_t count, float* y);
   void (*sigmoid)(const float* x, uint32_t count, float* y);

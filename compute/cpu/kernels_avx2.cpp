@@ -1,5 +1,5 @@
-// The kernel templates compiled for AVX2. No other file may be compiled with these flags, and this one
-// includes no header that others share beyond plain structs.
+// The kernel templates compiled for AVX2. No other file may be compiled with these flags, and this
+// one includes no header that others share beyond plain structs.
 #include "compute/cpu/kernel_attention.hpp"
 #include "compute/cpu/kernel_math.hpp"
 #include "compute/cpu/kernel_matmul.hpp"

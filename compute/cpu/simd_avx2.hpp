@@ -1,6 +1,8 @@
 // Sixteen lanes as two AVX2 registers. Included only by kernels_avx2.cpp.
 #pragma once
 
+#if defined(__AVX2__) // empty for everybody else
+
 #include <immintrin.h>
 
 #include <cstddef>
@@ -52,9 +54,7 @@ struct simd {
     return {_mm256_blendv_ps(other.low, x.low, _mm256_castsi256_ps(low)),
             _mm256_blendv_ps(other.high, x.high, _mm256_castsi256_ps(high))};
   }
-  static f load_bf16(const uint16_t* p) {
-    return {widened_bf16(p), widened_bf16(p + 8)};
-  }
+  static f load_bf16(const uint16_t* p) { return {widened_bf16(p), widened_bf16(p + 8)}; }
   static f load_f16(const uint16_t* p) {
     return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
             _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
@@ -63,28 +63,16 @@ struct simd {
     const __m256 all = _mm256_set1_ps(x);
     return {all, all};
   }
-  static f add(f a, f b) {
-    return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
-  }
-  static f sub(f a, f b) {
-    return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
-  }
-  static f mul(f a, f b) {
-    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
-  }
-  static f div(f a, f b) {
-    return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
-  }
+  static f add(f a, f b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+  static f sub(f a, f b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+  static f mul(f a, f b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+  static f div(f a, f b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
   static f fma(f a, f b, f c) {
     return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
   }
   static f sqrt(f x) { return {_mm256_sqrt_ps(x.low), _mm256_sqrt_ps(x.high)}; }
-  static f max(f a, f b) {
-    return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-  }
-  static f min(f a, f b) {
-    return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
-  }
+  static f max(f a, f b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+  static f min(f a, f b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
   static f abs(f x) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     return {_mm256_andnot_ps(sign, x.low), _mm256_andnot_ps(sign, x.high)};
@@ -116,9 +104,9 @@ struct simd {
   static uint32_t largest_magnitude(f a, f b) {
     const f one = abs(a);
     const f two = abs(b);
-    const __m256i most =
-        _mm256_max_epu32(_mm256_max_epu32(_mm256_castps_si256(one.low), _mm256_castps_si256(one.high)),
-                         _mm256_max_epu32(_mm256_castps_si256(two.low), _mm256_castps_si256(two.high)));
+    const __m256i most = _mm256_max_epu32(
+        _mm256_max_epu32(_mm256_castps_si256(one.low), _mm256_castps_si256(one.high)),
+        _mm256_max_epu32(_mm256_castps_si256(two.low), _mm256_castps_si256(two.high)));
     __m128i four = _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
     four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4e));
     four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0xb1));
@@ -141,13 +129,14 @@ struct simd {
   }
 
   // vpmaddubsw adds two products into 16 bits and saturates. int8: magnitudes of both sides are at
-  // most 127, so two products are at most 32258. int4: weights are at most 15, and all eight sums of
-  // two products of a block together are at most 30480.
+  // most 127, so two products are at most 32258. int4: weights are at most 15, and all eight sums
+  // of two products of a block together are at most 30480.
   using quad = i;
   static void load_int8(const uint8_t* p, quad& first, quad& second) {
     const __m256i flip = _mm256_set1_epi8(-128); // q + 128 back to q
     first = {_mm256_xor_si256(load_bytes(p), flip), _mm256_xor_si256(load_bytes(p + 32), flip)};
-    second = {_mm256_xor_si256(load_bytes(p + 64), flip), _mm256_xor_si256(load_bytes(p + 96), flip)};
+    second = {_mm256_xor_si256(load_bytes(p + 64), flip),
+              _mm256_xor_si256(load_bytes(p + 96), flip)};
   }
   static void load_int4(const uint8_t* p, quad& first, quad& second) {
     const __m256i nibble = _mm256_set1_epi8(0x0f);
@@ -199,9 +188,7 @@ struct simd::block_sum<128> { // int8, signed after load_int8
     sum.low = _mm256_add_epi32(sum.low, dot(w.low, four));
     sum.high = _mm256_add_epi32(sum.high, dot(w.high, four));
   }
-  f finish(int32_t) {
-    return {_mm256_cvtepi32_ps(sum.low), _mm256_cvtepi32_ps(sum.high)};
-  }
+  f finish(int32_t) { return {_mm256_cvtepi32_ps(sum.low), _mm256_cvtepi32_ps(sum.high)}; }
 
 private:
   static __m256i dot(__m256i w, __m256i x) {
@@ -213,9 +200,7 @@ private:
 template <>
 struct simd::block_sum<8> { // int4
   i pairs;
-  void start(int32_t) {
-    pairs = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-  }
+  void start(int32_t) { pairs = {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   void add(quad w, const int8_t* x) {
     const __m256i four = four_everywhere(x);
     pairs.low = _mm256_add_epi16(pairs.low, _mm256_maddubs_epi16(w.low, four));
@@ -230,3 +215,5 @@ struct simd::block_sum<8> { // int4
 };
 
 } // namespace troupe::compute::avx2
+
+#endif

@@ -1,6 +1,8 @@
 // Sixteen lanes as one AVX-512 register. Included only by kernels_avx512.cpp.
 #pragma once
 
+#if defined(__AVX512VNNI__) // empty for everybody else
+
 #include <immintrin.h>
 
 #include <cstddef>
@@ -8,15 +10,16 @@
 
 namespace troupe::compute::avx512 {
 
-// The vector operations the kernel templates are written in (compute/cpu/kernel_*.hpp). simd_avx2.hpp
-// has the same with two registers. Everything is IEEE arithmetic lane by lane, so both agree.
+// The vector operations the kernel templates are written in (compute/cpu/kernel_*.hpp).
+// simd_avx2.hpp has the same with two registers. Everything is IEEE arithmetic lane by lane, so
+// both agree.
 struct simd {
   using f = __m512;
   using i = __m512i;
 
   // Register blocking of the products and of attention; only speed depends on these.
-  static constexpr int rows_wide = 6;     // rows by four panels: 24 sums
-  static constexpr int rows_narrow = 6;   // rows by one panel
+  static constexpr int rows_wide = 6;       // rows by four panels: 24 sums
+  static constexpr int rows_narrow = 6;     // rows by one panel
   static constexpr int block_rows_wide = 3; // the same for the block formats
   static constexpr int block_rows_narrow = 6;
   static constexpr int score_queries = 6; // queries by four vectors of positions
@@ -26,7 +29,8 @@ struct simd {
   static f load(const float* p) { return _mm512_loadu_ps(p); }
   // Two times eight floats from two places.
   static f load_halves(const float* low, const float* high) {
-    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high), 1);
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high),
+                              1);
   }
   static void store(float* p, f x) { _mm512_storeu_ps(p, x); }
   // The first `count` lanes; the others read as zero and are not written.
@@ -134,3 +138,5 @@ private:
 };
 
 } // namespace troupe::compute::avx512
+
+#endif

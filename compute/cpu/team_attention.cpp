@@ -1,5 +1,5 @@
-// Attention over the team: rows of one sequence that follow each other share a tile, so that keys and
-// values are loaded once for several queries; tiles are dealt out by the positions they see.
+// Attention over the team: rows of one sequence that follow each other share a tile, so that keys
+// and values are loaded once for several queries; tiles are dealt out by the positions they see.
 #include "base/check.hpp"
 #include "compute/attention_chunks.hpp"
 #include "compute/checks.hpp"
@@ -141,8 +141,8 @@ void team_kernels::attention(const attention_args& args) {
   if (args.q.rows == 0) return;
   const attention_plan plan(args, team_.size());
   const kv_shape& shape = args.kv.shape;
-  const size_t floats = attention_scratch_floats(plan.size.rows * plan.size.heads, shape.key_dim,
-                                                 shape.value_dim);
+  const size_t floats =
+      attention_scratch_floats(plan.size.rows * plan.size.heads, shape.key_dim, shape.value_dim);
   const uint32_t shares = plan.cost <= alone_max ? 1 : team_.size();
   const auto attend = [&](uint32_t share) {
     const uint64_t begin = plan.cost / shares * share;

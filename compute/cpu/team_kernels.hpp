@@ -11,8 +11,8 @@
 namespace troupe::compute {
 
 // Checks the arguments, cuts the work by rows, columns or heads (never along a sum) and gives each
-// thread its share. What is too small to be worth a hand-over runs on the caller alone; the bits are
-// the same. One job at a time (the executor sees to that), so scratch is kept between calls.
+// thread its share. What is too small to be worth a hand-over runs on the caller alone; the bits
+// are the same. One job at a time (the executor sees to that), so scratch is kept between calls.
 class team_kernels final : public kernels {
 public:
   // Both must outlive the kernels.

@@ -1,6 +1,6 @@
-// Products over the team: rows of block formats are quantised once, then all products of the call are
-// cut into units of (64 output columns, some rows), and each thread takes a contiguous run of them, so
-// that it streams its weights through memory in order.
+// Products over the team: rows of block formats are quantised once, then all products of the call
+// are cut into units of (64 output columns, some rows), and each thread takes a contiguous run of
+// them, so that it streams its weights through memory in order.
 #include "base/check.hpp"
 #include "compute/checks.hpp"
 #include "compute/cpu/team_kernels.hpp"
@@ -21,7 +21,9 @@ bool same_view(const const_matrix_view& a, const const_matrix_view& b) {
   return a.data == b.data && a.rows == b.rows && a.cols == b.cols && a.stride == b.stride;
 }
 
-uint32_t blocks_of(uint32_t cols) { return (cols + quant_block - 1) / quant_block; }
+uint32_t blocks_of(uint32_t cols) {
+  return (cols + quant_block - 1) / quant_block;
+}
 
 tile_output output_of(const matmul_args& args, uint32_t row, uint32_t column) {
   tile_output out{};
@@ -36,9 +38,13 @@ tile_output output_of(const matmul_args& args, uint32_t row, uint32_t column) {
 
 } // namespace
 
-void team_kernels::matmul(const matmul_args& args) { multiply({&args, 1}); }
+void team_kernels::matmul(const matmul_args& args) {
+  multiply({&args, 1});
+}
 
-void team_kernels::grouped_matmul(const grouped_matmul_args& args) { multiply(args.parts); }
+void team_kernels::grouped_matmul(const grouped_matmul_args& args) {
+  multiply(args.parts);
+}
 
 void team_kernels::per_head_matmul(const per_head_matmul_args& args) {
   check_args(args);
@@ -141,17 +147,16 @@ void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {
     if (layout.quantised()) {
       const uint32_t blocks = layout.blocks();
       const size_t block = inputs_[p.input].block_begin + size_t{row} * blocks;
-      const block_tile tile{
-          .x = quantised_.as<int8_t>().data() + block * quant_block,
-          .x_scales = quantised_scales_.as<float>().data() + block,
-          .x_sums = quantised_sums_.as<int32_t>().data() + block,
-          .rows = rows,
-          .blocks = blocks,
-          .weights = reinterpret_cast<const uint8_t*>(weights),
-          .scales = args.w->scales().as<uint16_t>().data() +
-                    layout.scale_index(group * weight_layout::group_columns, 0),
-          .width = layout.width(group),
-          .out = out};
+      const block_tile tile{.x = quantised_.as<int8_t>().data() + block * quant_block,
+                            .x_scales = quantised_scales_.as<float>().data() + block,
+                            .x_sums = quantised_sums_.as<int32_t>().data() + block,
+                            .rows = rows,
+                            .blocks = blocks,
+                            .weights = reinterpret_cast<const uint8_t*>(weights),
+                            .scales = args.w->scales().as<uint16_t>().data() +
+                                      layout.scale_index(group * weight_layout::group_columns, 0),
+                            .width = layout.width(group),
+                            .out = out};
       (layout.format == weight_format::int8 ? table_.matmul_int8 : table_.matmul_int4)(tile);
       continue;
     }
@@ -163,9 +168,14 @@ void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {
                           .width = layout.width(group),
                           .out = out};
     switch (layout.format) {
-      case weight_format::bf16: table_.matmul_bf16(tile); break;
-      case weight_format::f16: table_.matmul_f16(tile); break;
-      default: table_.matmul_f32(tile);
+      case weight_format::bf16:
+        table_.matmul_bf16(tile);
+        break;
+      case weight_format::f16:
+        table_.matmul_f16(tile);
+        break;
+      default:
+        table_.matmul_f32(tile);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Row-wise kernels over the team: embedding, norms, activations, rope, storing keys and values, routing,
-// gathering and combining.
+// Row-wise kernels over the team: embedding, norms, activations, rope, storing keys and values,
+// routing, gathering and combining.
 #include "base/check.hpp"
 #include "compute/checks.hpp"
 #include "compute/cpu/team_kernels.hpp"
@@ -13,7 +13,9 @@ namespace {
 
 constexpr uint32_t element_columns = 512; // of a piece of a row, when rows are cut
 
-uint64_t steps(const matrix_view& y) { return uint64_t{y.rows} * ((y.cols + 15) / 16); }
+uint64_t steps(const matrix_view& y) {
+  return uint64_t{y.rows} * ((y.cols + 15) / 16);
+}
 
 } // namespace
 
@@ -98,8 +100,8 @@ void team_kernels::kv_store(const kv_store_args& args) {
   const kv_shape& shape = args.kv.shape;
   const kv_layout layout{shape};
   const bool turned = !shape.value_in_key; // a key then lies across its page
-  const uint64_t work =
-      uint64_t{args.keys.rows} * shape.heads * (shape.key_dim * (turned ? 2 : 1) + shape.value_dim / 8);
+  const uint64_t work = uint64_t{args.keys.rows} * shape.heads *
+                        (shape.key_dim * (turned ? 2 : 1) + shape.value_dim / 8);
   split(args.keys.rows, work, [&](uint64_t begin, uint64_t end, uint32_t) {
     for (auto r = static_cast<uint32_t>(begin); r < end; ++r) {
       const uint32_t token = args.slots[r] % shape.page_tokens;
@@ -177,13 +179,14 @@ void team_kernels::combine(const combine_args& args) {
             for (uint32_t j = 0; j < args.top_k; ++j) {
               rows.push_back(args.expert_rows.row(args.slots[size_t{r} * args.top_k + j]));
             }
-            table_.combine({.rows = rows.data(),
-                            .weights = args.weights.data() + size_t{r} * args.top_k,
-                            .count = args.top_k,
-                            .shared = args.shared.data != nullptr ? args.shared.row(r) : nullptr,
-                            .residual = args.residual.data != nullptr ? args.residual.row(r) : nullptr,
-                            .y = args.y.row(r),
-                            .columns = args.y.cols});
+            table_.combine(
+                {.rows = rows.data(),
+                 .weights = args.weights.data() + size_t{r} * args.top_k,
+                 .count = args.top_k,
+                 .shared = args.shared.data != nullptr ? args.shared.row(r) : nullptr,
+                 .residual = args.residual.data != nullptr ? args.residual.row(r) : nullptr,
+                 .y = args.y.row(r),
+                 .columns = args.y.cols});
           }
         });
 }

@@ -1,4 +1,5 @@
-// Reference kernels that work row by row: embedding, norms, activations, rope, combine and the like.
+// Reference kernels that work row by row: embedding, norms, activations, rope, combine and the
+// like.
 #include "compute/checks.hpp"
 #include "compute/kv_layout.hpp"
 #include "compute/reference/kernels.hpp"
@@ -13,10 +14,14 @@ namespace {
 
 float activate(activation kind, float x) {
   switch (kind) {
-    case activation::silu: return reference::silu(x);
-    case activation::gelu_tanh: return reference::gelu_tanh(x);
-    case activation::gelu_erf: return reference::gelu_erf(x);
-    case activation::relu: return reference::relu(x);
+    case activation::silu:
+      return reference::silu(x);
+    case activation::gelu_tanh:
+      return reference::gelu_tanh(x);
+    case activation::gelu_erf:
+      return reference::gelu_erf(x);
+    case activation::relu:
+      return reference::relu(x);
   }
   return x;
 }
@@ -131,8 +136,7 @@ void reference_kernels::clamp(const clamp_args& args) {
   check_args(args);
   for (uint32_t r = 0; r < args.y.rows; ++r) {
     for (uint32_t c = 0; c < args.y.cols; ++c) {
-      args.y.row(r)[c] =
-          reference::min(args.limit, reference::max(-args.limit, args.x.row(r)[c]));
+      args.y.row(r)[c] = reference::min(args.limit, reference::max(-args.limit, args.x.row(r)[c]));
     }
   }
 }

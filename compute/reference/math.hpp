@@ -1,5 +1,5 @@
-// The elementary functions of the numerics contract, one number at a time: the specification of what
-// the vector kernels compute. Only IEEE operations, fused exactly where std::fma is written.
+// The elementary functions of the numerics contract, one number at a time: the specification of
+// what the vector kernels compute. Only IEEE operations, fused exactly where std::fma is written.
 #pragma once
 
 #include <bit>
@@ -10,8 +10,12 @@
 namespace troupe::compute::reference {
 
 // The maximum and minimum of the vector units: the second operand where either is NaN.
-inline float max(float a, float b) { return a > b ? a : b; }
-inline float min(float a, float b) { return a < b ? a : b; }
+inline float max(float a, float b) {
+  return a > b ? a : b;
+}
+inline float min(float a, float b) {
+  return a < b ? a : b;
+}
 
 // 2^n for n in [-126, 127].
 inline float power_of_two(int32_t n) {
@@ -41,9 +45,15 @@ inline float exp(float x) {
   return p * power_of_two(half) * power_of_two(whole - half);
 }
 
-inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
-inline float silu(float x) { return x / (1.0f + exp(-x)); }
-inline float relu(float x) { return max(0.0f, x); }
+inline float sigmoid(float x) {
+  return 1.0f / (1.0f + exp(-x));
+}
+inline float silu(float x) {
+  return x / (1.0f + exp(-x));
+}
+inline float relu(float x) {
+  return max(0.0f, x);
+}
 
 // 0.5 x (1 + tanh(u)) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3).
 inline float gelu_tanh(float x) {

@@ -11,7 +11,9 @@ namespace troupe::compute {
 namespace {
 
 // Larger first, NaN last; the caller breaks ties by index.
-bool better(float a, float b) { return std::isnan(b) ? !std::isnan(a) : a > b; }
+bool better(float a, float b) {
+  return std::isnan(b) ? !std::isnan(a) : a > b;
+}
 
 // y = softmax(x) with sixteen partial sums.
 std::vector<float> softmax(std::span<const float> x) {

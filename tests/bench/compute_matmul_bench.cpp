@@ -1,5 +1,6 @@
-// Speed of the products per weight format: one row (bandwidth), few rows, many rows (arithmetic), with
-// weights in cache and from memory, beside what the machine reads per second. Checks its results first.
+// Speed of the products per weight format: one row (bandwidth), few rows, many rows (arithmetic),
+// with weights in cache and from memory, beside what the machine reads per second. Checks its
+// results first.
 //   compute_matmul_bench [threads] [instruction set]
 #include "base/clock.hpp"
 #include "base/random.hpp"
@@ -26,7 +27,7 @@ constexpr int samples = 7;
 struct shape {
   uint32_t outputs, inputs, rows;
 };
-constexpr shape shapes[] = {{2048, 2048, 1}, {1024, 2048, 1}, {2048, 2048, 4}, {2048, 2048, 16},
+constexpr shape shapes[] = {{2048, 2048, 1},  {1024, 2048, 1},   {2048, 2048, 4},  {2048, 2048, 16},
                             {2048, 2048, 64}, {1024, 2048, 128}, {2048, 2048, 512}};
 
 double seconds(const std::function<void()>& work) {
@@ -42,7 +43,8 @@ double median_seconds(uint32_t calls, const std::function<void()>& work) {
   for (int i = 0; i < samples; ++i) {
     times.push_back(seconds([&] {
                       for (uint32_t c = 0; c < calls; ++c) work();
-                    }) / calls);
+                    }) /
+                    calls);
   }
   std::sort(times.begin(), times.end());
   return times[samples / 2];
@@ -106,7 +108,8 @@ result_line measure(executor& device, const shape& s, std::vector<weight_matrix>
   args.w = &copies[0];
   run(device, [&](kernels& k) { k.matmul(args); });
   if (!right(args)) {
-    std::fprintf(stderr, "wrong result for %s\n", std::string(to_string(copies[0].format())).c_str());
+    std::fprintf(stderr, "wrong result for %s\n",
+                 std::string(to_string(copies[0].format())).c_str());
     std::exit(1);
   }
   result_line made;
@@ -132,7 +135,8 @@ int main_of(int argc, char** argv) {
   if (!device) return std::fprintf(stderr, "%s\n", device.error().why().c_str()), 2;
   executor& cpu = **device;
   const double bandwidth = read_bandwidth(cpu.threads());
-  std::printf("{\"device\":\"%s\",\"read_gb_per_s\":%.1f}\n", cpu.description().c_str(), bandwidth / 1e9);
+  std::printf("{\"device\":\"%s\",\"read_gb_per_s\":%.1f}\n", cpu.description().c_str(),
+              bandwidth / 1e9);
   for (const weight_format format : formats) {
     for (const shape& s : shapes) {
       const auto stored = random_floats(size_t{s.outputs} * s.inputs, 1);
@@ -144,19 +148,22 @@ int main_of(int argc, char** argv) {
       const size_t bytes = copies[0].bytes();
       while (copies.size() * bytes < cold_bytes) {
         copies.emplace_back(format, s.outputs, s.inputs);
-        std::memcpy(copies.back().values().data(), copies[0].values().data(), copies[0].values().bytes());
+        std::memcpy(copies.back().values().data(), copies[0].values().data(),
+                    copies[0].values().bytes());
         if (copies[0].scales().bytes() > 0) {
-          std::memcpy(copies.back().scales().data(), copies[0].scales().data(), copies[0].scales().bytes());
+          std::memcpy(copies.back().scales().data(), copies[0].scales().data(),
+                      copies[0].scales().bytes());
         }
       }
       const result_line t = measure(cpu, s, copies, x, y);
       const double work = double{2} * s.rows * s.outputs * s.inputs;
-      std::printf("{\"name\":\"matmul %s\",\"outputs\":%u,\"inputs\":%u,\"rows\":%u,"
-                  "\"hot_us\":%.1f,\"hot_gop_per_s\":%.1f,\"cold_us\":%.1f,\"cold_gop_per_s\":%.1f,"
-                  "\"cold_gb_per_s\":%.1f,\"cold_share_of_read\":%.2f}\n",
-                  std::string(to_string(format)).c_str(), s.outputs, s.inputs, s.rows, t.hot * 1e6,
-                  work / t.hot / 1e9, t.cold * 1e6, work / t.cold / 1e9, bytes / t.cold / 1e9,
-                  bytes / t.cold / bandwidth);
+      std::printf(
+          "{\"name\":\"matmul %s\",\"outputs\":%u,\"inputs\":%u,\"rows\":%u,"
+          "\"hot_us\":%.1f,\"hot_gop_per_s\":%.1f,\"cold_us\":%.1f,\"cold_gop_per_s\":%.1f,"
+          "\"cold_gb_per_s\":%.1f,\"cold_share_of_read\":%.2f}\n",
+          std::string(to_string(format)).c_str(), s.outputs, s.inputs, s.rows, t.hot * 1e6,
+          work / t.hot / 1e9, t.cold * 1e6, work / t.cold / 1e9, bytes / t.cold / 1e9,
+          bytes / t.cold / bandwidth);
       std::fflush(stdout);
     }
   }
@@ -166,4 +173,6 @@ int main_of(int argc, char** argv) {
 } // namespace
 } // namespace troupe::compute
 
-int main(int argc, char** argv) { return troupe::compute::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  return troupe::compute::main_of(argc, argv);
+}

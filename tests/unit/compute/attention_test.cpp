@@ -20,18 +20,19 @@ struct heads_shape {
   bool value_in_key = false;
 };
 
-// A pool of pages with one or more sequences in it; every float of a page that no token owns is NaN, so
-// that a kernel that looks at one is found out.
+// A pool of pages with one or more sequences in it; every float of a page that no token owns is
+// NaN, so that a kernel that looks at one is found out.
 class cache {
 public:
   cache(const heads_shape& heads, uint32_t page_tokens, uint32_t pages)
       : shape_{page_tokens, heads.kv_heads, heads.key_dim, heads.value_dim, heads.value_in_key},
-        memory_(pages * kv_page_bytes(shape_)), pages_(pages) {
+        memory_(pages * kv_page_bytes(shape_)),
+        pages_(pages) {
     for (float& value : memory_.as<float>()) value = std::numeric_limits<float>::quiet_NaN();
   }
 
-  // Stores tokens [0, tokens) of a sequence whose keys and values come from `seed`, into pages taken
-  // in steps of `stride` from `first`.
+  // Stores tokens [0, tokens) of a sequence whose keys and values come from `seed`, into pages
+  // taken in steps of `stride` from `first`.
   void fill(executor& device, uint64_t seed, uint32_t tokens, uint32_t first, uint32_t stride) {
     std::vector<uint32_t>& table = tables_.emplace_back();
     for (uint32_t p = 0; p * shape_.page_tokens < tokens; ++p) {
@@ -57,9 +58,7 @@ public:
   }
 
   kv_view view() { return {shape_, memory_.data(), pages_}; }
-  std::vector<std::span<const uint32_t>> tables() const {
-    return {tables_.begin(), tables_.end()};
-  }
+  std::vector<std::span<const uint32_t>> tables() const { return {tables_.begin(), tables_.end()}; }
   std::vector<std::vector<uint32_t>>& raw_tables() { return tables_; }
   const buffer& memory() const { return memory_; }
 
@@ -90,9 +89,15 @@ query_rows rows_at(const heads_shape& heads, std::vector<uint32_t> positions,
 attention_args args_of(cache& pages, const std::vector<std::span<const uint32_t>>& tables,
                        const query_rows& rows, const heads_shape& heads, uint32_t window,
                        matrix_view y) {
-  return {.kv = pages.view(), .q = rows.q.view(), .q_heads = heads.q_heads,
-          .scale = 1 / std::sqrt(static_cast<float>(heads.key_dim)), .window = window,
-          .positions = rows.positions, .sequence_of = rows.sequence_of, .page_tables = tables, .y = y};
+  return {.kv = pages.view(),
+          .q = rows.q.view(),
+          .q_heads = heads.q_heads,
+          .scale = 1 / std::sqrt(static_cast<float>(heads.key_dim)),
+          .window = window,
+          .positions = rows.positions,
+          .sequence_of = rows.sequence_of,
+          .page_tables = tables,
+          .y = y};
 }
 
 std::vector<uint32_t> counted(uint32_t begin, uint32_t end) {
@@ -102,8 +107,9 @@ std::vector<uint32_t> counted(uint32_t begin, uint32_t end) {
 }
 
 constexpr heads_shape head_shapes[] = {
-    {2, 2, 16, 16}, {1, 4, 33, 17},  {2, 14, 24, 80}, {3, 3, 1, 1},         {1, 40, 8, 130},
-    {1, 1, 20, 7, true}, {1, 16, 40, 32, true}, {1, 37, 24, 24, true}, {2, 10, 12, 5, true},
+    {2, 2, 16, 16},        {1, 4, 33, 17},        {2, 14, 24, 80},
+    {3, 3, 1, 1},          {1, 40, 8, 130},       {1, 1, 20, 7, true},
+    {1, 16, 40, 32, true}, {1, 37, 24, 24, true}, {2, 10, 12, 5, true},
 };
 
 TEST_F(attention_test, all_instruction_sets_and_threads_give_the_same_bits) {
@@ -118,16 +124,18 @@ TEST_F(attention_test, all_instruction_sets_and_threads_give_the_same_bits) {
       pages.fill(plain(), 1, 200, 7, 3);
       pages.fill(plain(), 2, 70, 2, 3);
       const auto tables = pages.tables();
-      const auto mixed = rows_at(heads, {0, 1, 5, 63, 64, 65, 130, 199, 69, 0, 17}, {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0});
+      const auto mixed = rows_at(heads, {0, 1, 5, 63, 64, 65, 130, 199, 69, 0, 17},
+                                 {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0});
       const auto prefill = rows_at(heads, counted(40, 75), std::vector<uint32_t>(35, 0));
       for (const uint32_t window : windows) {
-        SCOPED_TRACE(text("heads ", heads.kv_heads, " ", heads.q_heads, " dims ", heads.key_dim, " ",
-                          heads.value_dim, " page ", page_tokens, " window ", window));
+        SCOPED_TRACE(text("heads ", heads.kv_heads, " ", heads.q_heads, " dims ", heads.key_dim,
+                          " ", heads.value_dim, " page ", page_tokens, " window ", window));
         for (const auto* rows : {&mixed, &prefill}) {
-          const matrix y = all_agree(matrix(rows->q.rows(), heads.q_heads * heads.value_dim),
-                                     [&](kernels& k, matrix& out) {
-                                       k.attention(args_of(pages, tables, *rows, heads, window, out.view()));
-                                     });
+          const matrix y =
+              all_agree(matrix(rows->q.rows(), heads.q_heads * heads.value_dim),
+                        [&](kernels& k, matrix& out) {
+                          k.attention(args_of(pages, tables, *rows, heads, window, out.view()));
+                        });
           for (uint32_t r = 0; r < y.rows(); ++r) ASSERT_FALSE(std::isnan(y.at(r, 0)));
           ASSERT_FALSE(HasFailure());
         }
@@ -149,7 +157,8 @@ std::vector<double> exact_head(const cache& pages, const query_rows& rows, uint3
   for (uint32_t p = begin; p <= position; ++p) {
     double score = 0;
     for (uint32_t d = 0; d < heads.key_dim; ++d) {
-      score += double{rows.q.at(r, h * heads.key_dim + d)} * keys.at(p, kv_head * heads.key_dim + d);
+      score +=
+          double{rows.q.at(r, h * heads.key_dim + d)} * keys.at(p, kv_head * heads.key_dim + d);
     }
     const double weight = std::exp(score / std::sqrt(double{static_cast<float>(heads.key_dim)}));
     total += weight;
@@ -169,10 +178,10 @@ TEST_F(attention_test, agrees_with_a_plain_softmax_in_double_precision) {
     const auto tables = pages.tables();
     const auto rows = rows_at(heads, {0, 63, 64, 150, 299}, {0, 0, 0, 0, 0});
     for (const uint32_t window : {0u, 90u}) {
-      const matrix y = all_agree(matrix(5, heads.q_heads * heads.value_dim),
-                                 [&](kernels& k, matrix& out) {
-                                   k.attention(args_of(pages, tables, rows, heads, window, out.view()));
-                                 });
+      const matrix y =
+          all_agree(matrix(5, heads.q_heads * heads.value_dim), [&](kernels& k, matrix& out) {
+            k.attention(args_of(pages, tables, rows, heads, window, out.view()));
+          });
       for (uint32_t r = 0; r < 5; ++r) {
         for (uint32_t h = 0; h < heads.q_heads; h += 3) {
           const auto exact = exact_head(pages, rows, r, h, heads, window, 5);
@@ -258,7 +267,8 @@ TEST_F(attention_test, stored_tokens_land_in_the_same_bytes_everywhere) {
     cache actual(heads, 16, 12);
     expected.fill(plain(), 3, 100, 5, 5);
     actual.fill(widest(), 3, 100, 5, 5);
-    EXPECT_EQ(std::memcmp(expected.memory().data(), actual.memory().data(), actual.memory().bytes()), 0);
+    EXPECT_EQ(
+        std::memcmp(expected.memory().data(), actual.memory().data(), actual.memory().bytes()), 0);
   }
 }
 

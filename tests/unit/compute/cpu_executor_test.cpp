@@ -47,8 +47,10 @@ TEST(cpu_executor, loads_with_all_threads_what_pack_makes_alone) {
     const auto loaded = device->load(stored.source(), weight_format::int4);
     const auto packed = pack(stored.source(), weight_format::int4);
     ASSERT_TRUE(loaded.has_value());
-    EXPECT_EQ(std::memcmp(loaded->values().data(), packed->values().data(), packed->values().bytes()), 0);
-    EXPECT_EQ(std::memcmp(loaded->scales().data(), packed->scales().data(), packed->scales().bytes()), 0);
+    EXPECT_EQ(
+        std::memcmp(loaded->values().data(), packed->values().data(), packed->values().bytes()), 0);
+    EXPECT_EQ(
+        std::memcmp(loaded->scales().data(), packed->scales().data(), packed->scales().bytes()), 0);
   }
 }
 
@@ -70,14 +72,16 @@ TEST(cpu_executor, runs_jobs_submitted_by_completions_in_order_and_without_depth
     if (--left == 0) return;
     EXPECT_TRUE(device->submit([](kernels&) {}, again).ok());
   };
-  EXPECT_TRUE(device->submit([&](kernels&) { order.push_back(1); },
-                             [&](status) {
-                               order.push_back(2);
-                               EXPECT_TRUE(device->submit([&](kernels&) { order.push_back(4); },
-                                                          [&](status) { order.push_back(5); })
-                                               .ok());
-                               order.push_back(3);
-                             })
+  EXPECT_TRUE(device
+                  ->submit([&](kernels&) { order.push_back(1); },
+                           [&](status) {
+                             order.push_back(2);
+                             EXPECT_TRUE(device
+                                             ->submit([&](kernels&) { order.push_back(4); },
+                                                      [&](status) { order.push_back(5); })
+                                             .ok());
+                             order.push_back(3);
+                           })
                   .ok());
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4, 5}));
   EXPECT_TRUE(device->submit([](kernels&) {}, again).ok());
@@ -88,11 +92,15 @@ TEST(cpu_executor, refuses_more_than_jobs_max_waiting_jobs) {
   const auto device = make({.threads = 1, .jobs_max = 3});
   int ran = 0;
   std::vector<status_code> codes;
-  EXPECT_TRUE(device->submit([](kernels&) {}, [&](status) {
-    for (int i = 0; i < 5; ++i) {
-      codes.push_back(device->submit([&](kernels&) { ++ran; }, [](status) {}).code());
-    }
-  }).ok());
+  EXPECT_TRUE(device
+                  ->submit([](kernels&) {},
+                           [&](status) {
+                             for (int i = 0; i < 5; ++i) {
+                               codes.push_back(
+                                   device->submit([&](kernels&) { ++ran; }, [](status) {}).code());
+                             }
+                           })
+                  .ok());
   EXPECT_EQ(codes, (std::vector<status_code>{status_code::ok, status_code::ok, status_code::ok,
                                              status_code::exhausted, status_code::exhausted}));
   EXPECT_EQ(ran, 3);
@@ -142,9 +150,10 @@ TEST(cpu_executor, loads_beside_running_jobs) {
       }
     });
     for (int i = 0; i < 200; ++i) {
-      EXPECT_TRUE(device->submit([](kernels& k) { k.for_each(4, [](uint32_t) {}); },
-                                 [&](status) { ++done; })
-                      .ok());
+      EXPECT_TRUE(
+          device
+              ->submit([](kernels& k) { k.for_each(4, [](uint32_t) {}); }, [&](status) { ++done; })
+              .ok());
     }
   }
   EXPECT_EQ(done, 200);

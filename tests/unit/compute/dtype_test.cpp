@@ -27,8 +27,8 @@ TEST(dtype, every_f16_survives_the_way_through_f32) {
     if (exponent == 31) {
       EXPECT_EQ(std::isnan(wide), mantissa != 0);
     } else {
-      const double value = exponent == 0 ? std::ldexp(mantissa, -24)
-                                         : std::ldexp(1024 + mantissa, exponent - 25);
+      const double value =
+          exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
       EXPECT_EQ(std::fabs(double{wide}), value) << bits;
       EXPECT_EQ(std::signbit(wide), bits >> 15 != 0);
       EXPECT_EQ(f32_to_f16(wide), bits);

@@ -73,10 +73,25 @@ matrix every_kind_of_float(uint32_t rows, uint32_t cols) {
         static_cast<uint32_t>(random_bits({.seed = 4, .subsystem = random_subsystem::workload}, i));
     x.at(i / cols, i % cols) = std::bit_cast<float>(bits);
   }
-  const float special[] = {0.0f, -0.0f, 1e-45f, -1e-45f, 1e-38f, 88.72f, 88.73f, -87.3f, -103.9f, -104.1f,
-                           std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                           std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest(),
-                           std::numeric_limits<float>::quiet_NaN(), 1.0f, -1.0f, 1.4142135f, 1.4142137f};
+  const float special[] = {0.0f,
+                           -0.0f,
+                           1e-45f,
+                           -1e-45f,
+                           1e-38f,
+                           88.72f,
+                           88.73f,
+                           -87.3f,
+                           -103.9f,
+                           -104.1f,
+                           std::numeric_limits<float>::infinity(),
+                           -std::numeric_limits<float>::infinity(),
+                           std::numeric_limits<float>::max(),
+                           std::numeric_limits<float>::lowest(),
+                           std::numeric_limits<float>::quiet_NaN(),
+                           1.0f,
+                           -1.0f,
+                           1.4142135f,
+                           1.4142137f};
   for (uint32_t i = 0; i < std::size(special); ++i) x.at(0, i) = special[i];
   return x;
 }
@@ -118,13 +133,20 @@ TEST_F(elementwise_test, activations_are_near_the_library_functions) {
       ASSERT_NEAR(y.at(0, c), wanted, std::fabs(wanted) * relative + 1e-37) << x.at(0, c);
     }
   };
-  check(activation::silu, [](double v) { return v / (1 + std::exp(-v)); }, 3e-7);
+  check(
+      activation::silu, [](double v) { return v / (1 + std::exp(-v)); }, 3e-7);
   // The tails of gelu_tanh magnify the rounding of its argument, up to |argument| * 2^-24.
-  check(activation::gelu_tanh, [](double v) {
-    return v / (1 + std::exp(-2 * 0.79788456080286536 * (v + 0.044715 * v * v * v)));
-  }, 5e-5);
-  check(activation::gelu_erf, [](double v) { return v * 0.5 * std::erfc(-v / std::sqrt(2.0)); }, 2e-5);
-  check(activation::relu, [](double v) { return std::max(v, 0.0); }, 1e-7);
+  check(
+      activation::gelu_tanh,
+      [](double v) {
+        return v / (1 + std::exp(-2 * 0.79788456080286536 * (v + 0.044715 * v * v * v)));
+      },
+      5e-5);
+  check(
+      activation::gelu_erf, [](double v) { return v * 0.5 * std::erfc(-v / std::sqrt(2.0)); },
+      2e-5);
+  check(
+      activation::relu, [](double v) { return std::max(v, 0.0); }, 1e-7);
 }
 
 TEST_F(elementwise_test, activations_agree_for_every_width) {
@@ -149,7 +171,8 @@ TEST_F(elementwise_test, rope_agrees_and_turns_by_the_angle) {
     const uint32_t heads = 3;
     const uint32_t head_dim = rotary + 5;
     std::vector<float> frequencies;
-    for (uint32_t i = 0; i < rotary / 2; ++i) frequencies.push_back(1.0f / static_cast<float>(1 + i));
+    for (uint32_t i = 0; i < rotary / 2; ++i)
+      frequencies.push_back(1.0f / static_cast<float>(1 + i));
     matrix table(50, rotary);
     fill_rotary_table(frequencies, 1, 0, table.view());
     const std::vector<uint32_t> positions = {0, 49, 7, 7, 23};
@@ -157,8 +180,14 @@ TEST_F(elementwise_test, rope_agrees_and_turns_by_the_angle) {
     for (const auto style :
          {rope_style::half_split, rope_style::interleaved, rope_style::interleaved_in_place}) {
       const matrix y = all_agree(x, [&](kernels& k, matrix& out) {
-        k.rope({.x = out.view(), .heads = heads, .head_dim = head_dim, .rotary_begin = 4,
-                .rotary_dim = rotary, .style = style, .cos_sin = table.view(), .positions = positions});
+        k.rope({.x = out.view(),
+                .heads = heads,
+                .head_dim = head_dim,
+                .rotary_begin = 4,
+                .rotary_dim = rotary,
+                .style = style,
+                .cos_sin = table.view(),
+                .positions = positions});
       });
       for (uint32_t h = 0; h < heads; ++h) {
         const uint32_t at = h * head_dim + 4;
@@ -208,14 +237,19 @@ TEST_F(elementwise_test, combines_in_routing_order) {
       }
       for (const bool with : {false, true}) {
         const matrix y = all_agree(matrix(3, width), [&](kernels& k, matrix& out) {
-          k.combine({.expert_rows = experts.view(), .slots = slots, .weights = weights, .top_k = top_k,
+          k.combine({.expert_rows = experts.view(),
+                     .slots = slots,
+                     .weights = weights,
+                     .top_k = top_k,
                      .shared = with ? shared.view() : const_matrix_view{},
-                     .residual = with ? residual.view() : const_matrix_view{}, .y = out.view()});
+                     .residual = with ? residual.view() : const_matrix_view{},
+                     .y = out.view()});
         });
         for (uint32_t r = 0; r < 3; ++r) {
           float sum = 0;
           for (uint32_t j = 0; j < top_k; ++j) {
-            sum = std::fma(weights[r * top_k + j], experts.at(slots[r * top_k + j], width - 1), sum);
+            sum =
+                std::fma(weights[r * top_k + j], experts.at(slots[r * top_k + j], width - 1), sum);
           }
           if (with) sum = residual.at(r, width - 1) + (shared.at(r, width - 1) + sum);
           ASSERT_EQ(y.at(r, width - 1), sum);
@@ -231,9 +265,8 @@ TEST_F(elementwise_test, clamp_scale_and_gate_agree) {
   const matrix clamped = all_agree(matrix(6, 700), [&](kernels& k, matrix& y) {
     k.clamp({.x = x.view(), .limit = 2.5f, .y = y.view()});
   });
-  const matrix scaled = all_agree(x, [&](kernels& k, matrix& y) {
-    k.scale({.x = y.view(), .factor = -0.3f, .y = y.view()});
-  });
+  const matrix scaled = all_agree(
+      x, [&](kernels& k, matrix& y) { k.scale({.x = y.view(), .factor = -0.3f, .y = y.view()}); });
   const matrix gated = all_agree(x, [&](kernels& k, matrix& y) {
     k.sigmoid_gate({.x = y.view(), .gate = gate.view(), .y = y.view()});
   });

@@ -1,4 +1,5 @@
-// The executors whose bits must agree: every supported instruction set, with several numbers of threads.
+// The executors whose bits must agree: every supported instruction set, with several numbers of
+// threads.
 #pragma once
 
 #include "tests/unit/compute/support.hpp"
@@ -16,9 +17,11 @@ protected:
 
   static void SetUpTestSuite() {
     contenders_ = new std::vector<contender>; // GoogleTest's pattern: lives as long as the suite
-    for (const auto set : {instruction_set::reference, instruction_set::avx2, instruction_set::avx512}) {
+    for (const auto set :
+         {instruction_set::reference, instruction_set::avx2, instruction_set::avx512}) {
       if (!supported(set)) {
-        std::printf("not compared, this processor lacks it: %s\n", std::string(to_string(set)).c_str());
+        std::printf("not compared, this processor lacks it: %s\n",
+                    std::string(to_string(set)).c_str());
         continue;
       }
       for (const uint32_t threads : {1u, 2u, 3u, 5u}) {

@@ -1,4 +1,5 @@
-// Products: the same bits from every instruction set, number of threads and batch, and the right value.
+// Products: the same bits from every instruction set, number of threads and batch, and the right
+// value.
 #include "tests/unit/compute/kernels_fixture.hpp"
 
 #include <limits>
@@ -23,10 +24,12 @@ std::vector<shape> shapes() {
   std::vector<shape> made;
   for (const uint32_t rows : {0u, 1u, 2u, 3u, 5u, 6u, 7u, 13u}) {
     for (const uint32_t outputs : {1u, 15u, 17u, 64u, 65u, 112u}) {
-      for (const uint32_t inputs : {1u, 31u, 32u, 33u, 100u}) made.push_back({rows, outputs, inputs});
+      for (const uint32_t inputs : {1u, 31u, 32u, 33u, 100u})
+        made.push_back({rows, outputs, inputs});
     }
   }
-  made.insert(made.end(), {{97, 70, 64}, {200, 33, 40}, {1, 1030, 255}, {2, 256, 300}, {2, 16, 50}, {4, 7, 0}});
+  made.insert(made.end(),
+              {{97, 70, 64}, {200, 33, 40}, {1, 1030, 255}, {2, 256, 300}, {2, 16, 50}, {4, 7, 0}});
   return made;
 }
 
@@ -159,8 +162,8 @@ TEST_F(matmul_test, grouped_products_equal_single_ones) {
   std::vector<part> parts;
   for (uint32_t i = 0; i < 9; ++i) {
     const uint32_t rows = i == 4 ? 0 : 1 + i * i;
-    parts.push_back({packed(20 + 31 * i, 64 + i, formats[i % 5], i), matrix::random(rows, 64 + i, i),
-                     matrix(rows, 20 + 31 * i)});
+    parts.push_back({packed(20 + 31 * i, 64 + i, formats[i % 5], i),
+                     matrix::random(rows, 64 + i, i), matrix(rows, 20 + 31 * i)});
   }
   const auto args_of = [](part& p) {
     return matmul_args{.x = p.x.view(), .w = &p.w, .bias = {}, .residual = {}, .y = p.y.view()};
@@ -215,7 +218,8 @@ TEST_F(matmul_test, heads_are_products_of_their_columns) {
       k.matmul({.x = columns, .w = &w[h], .bias = {}, .residual = {}, .y = one.view()});
     });
     for (uint32_t c = 0; c < 48; ++c) EXPECT_TRUE(same_bits(y.at(2, h * 50 + c), one.at(2, c)));
-    EXPECT_EQ(y.at(2, h * 50 + 48), matrix(1, 1).at(0, 0)) << "columns between heads are not touched";
+    EXPECT_EQ(y.at(2, h * 50 + 48), matrix(1, 1).at(0, 0))
+        << "columns between heads are not touched";
   }
 }
 

@@ -6,7 +6,8 @@
 namespace troupe::compute {
 namespace {
 
-void expect_table(uint32_t begin, uint32_t rows, const std::vector<float>& frequencies, float factor) {
+void expect_table(uint32_t begin, uint32_t rows, const std::vector<float>& frequencies,
+                  float factor) {
   const auto pairs = static_cast<uint32_t>(frequencies.size());
   test::matrix table(rows, 2 * pairs);
   fill_rotary_table(frequencies, factor, begin, table.view());

@@ -19,13 +19,15 @@ protected:
   };
 
   // All implementations must agree on ids and on the bits of the weights.
-  static choice route(const router_rule& rule, const matrix& logits, std::span<const float> bias = {}) {
+  static choice route(const router_rule& rule, const matrix& logits,
+                      std::span<const float> bias = {}) {
     const uint32_t rows = logits.rows();
     // Ids travel through the comparison as floats, weights beside them.
     const matrix y = all_agree(matrix(rows, 2 * rule.top_k), [&](kernels& k, matrix& out) {
       std::vector<int32_t> ids(rows * rule.top_k);
       std::vector<float> weights(rows * rule.top_k);
-      k.route({.rule = rule, .logits = logits.view(), .bias = bias, .ids = ids, .weights = weights});
+      k.route(
+          {.rule = rule, .logits = logits.view(), .bias = bias, .ids = ids, .weights = weights});
       for (uint32_t r = 0; r < rows; ++r) {
         for (uint32_t j = 0; j < rule.top_k; ++j) {
           out.at(r, j) = static_cast<float>(ids[r * rule.top_k + j]);
@@ -59,8 +61,12 @@ TEST_F(route_test, softmax_takes_the_best_first) {
 }
 
 TEST_F(route_test, normalised_weights_add_up_to_the_scale) {
-  const auto made = route({.score = router_score::sigmoid, .experts = 5, .top_k = 3, .normalise = true,
-                           .normalise_eps = 1e-20f, .scale = 2.5f},
+  const auto made = route({.score = router_score::sigmoid,
+                           .experts = 5,
+                           .top_k = 3,
+                           .normalise = true,
+                           .normalise_eps = 1e-20f,
+                           .scale = 2.5f},
                           row({0, 2, 1, -1, 3}));
   EXPECT_EQ(made.ids, (ids{4, 1, 2}));
   EXPECT_NEAR(made.weights[0] + made.weights[1] + made.weights[2], 2.5, 1e-6);
@@ -87,8 +93,12 @@ TEST_F(route_test, the_bias_changes_the_choice_and_not_the_weights) {
 
 TEST_F(route_test, groups_limit_the_choice) {
   const matrix logits = row({9, -9, /**/ 5, 5, /**/ 6, 3});
-  router_rule rule{.score = router_score::softmax_of_chosen, .experts = 6, .top_k = 2, .groups = 3,
-                   .groups_kept = 1, .masked_to_zero = false};
+  router_rule rule{.score = router_score::softmax_of_chosen,
+                   .experts = 6,
+                   .top_k = 2,
+                   .groups = 3,
+                   .groups_kept = 1,
+                   .masked_to_zero = false};
   EXPECT_EQ(route(rule, logits).ids, (ids{0, 1})) << "the best single expert";
   rule.group_by = group_score::sum_of_top_2;
   EXPECT_EQ(route(rule, logits).ids, (ids{2, 3})) << "the best pair";
@@ -100,7 +110,8 @@ TEST_F(route_test, groups_limit_the_choice) {
 TEST_F(route_test, masked_experts_count_as_zero_where_the_model_does_so) {
   // The kept group holds a negative choice, which loses to the zero of a masked expert.
   const std::vector<float> bias = {5, -5, 0, 0};
-  router_rule rule{.score = router_score::sigmoid, .experts = 4, .top_k = 2, .groups = 2, .groups_kept = 1};
+  router_rule rule{
+      .score = router_score::sigmoid, .experts = 4, .top_k = 2, .groups = 2, .groups_kept = 1};
   EXPECT_EQ(route(rule, row({0, 0, 0, 0}), bias).ids, (ids{0, 2}));
   rule.masked_to_zero = false;
   EXPECT_EQ(route(rule, row({0, 0, 0, 0}), bias).ids, (ids{0, 1}));
@@ -113,22 +124,23 @@ TEST_F(route_test, one_expert_is_always_chosen) {
 }
 
 TEST_F(route_test, logits_that_are_no_numbers_come_last) {
-  const auto made =
-      route({.score = router_score::sigmoid, .experts = 5, .top_k = 4}, row({nan, -50, nan, 3, -200}));
+  const auto made = route({.score = router_score::sigmoid, .experts = 5, .top_k = 4},
+                          row({nan, -50, nan, 3, -200}));
   EXPECT_EQ(made.ids, (ids{3, 1, 4, 0}));
   const auto none = route({.experts = 3, .top_k = 3}, row({nan, nan, nan}));
   EXPECT_EQ(none.ids, (ids{0, 1, 2}));
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(route({.score = router_score::softmax_of_chosen, .experts = 3, .top_k = 3},
-                  row({-infinity, infinity, 0})).ids,
+                  row({-infinity, infinity, 0}))
+                .ids,
             (ids{1, 2, 0}));
 }
 
 TEST_F(route_test, all_implementations_agree_on_random_rules) {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     const auto pick = [&](uint64_t n, uint64_t below) {
-      return static_cast<uint32_t>(
-          random_below({.seed = seed, .subsystem = random_subsystem::workload, .entity = 1}, n, below));
+      return static_cast<uint32_t>(random_below(
+          {.seed = seed, .subsystem = random_subsystem::workload, .entity = 1}, n, below));
     };
     router_rule rule;
     rule.score = static_cast<router_score>(pick(0, 3));
@@ -140,7 +152,8 @@ TEST_F(route_test, all_implementations_agree_on_random_rules) {
     rule.masked_to_zero = pick(5, 2) == 0;
     rule.normalise = pick(6, 2) == 0;
     rule.scale = 1.5f;
-    rule.top_k = 1 + pick(7, std::min(12u, rule.masked_to_zero ? rule.experts : size * rule.groups_kept));
+    rule.top_k =
+        1 + pick(7, std::min(12u, rule.masked_to_zero ? rule.experts : size * rule.groups_kept));
     matrix logits = matrix::random(9, rule.experts, seed, 4);
     for (uint32_t c = 0; c < rule.experts; ++c) { // many ties
       logits.at(1, c) = std::floor(logits.at(1, c));
@@ -149,7 +162,8 @@ TEST_F(route_test, all_implementations_agree_on_random_rules) {
     std::vector<float> bias(rule.experts);
     for (uint32_t e = 0; e < rule.experts; ++e) bias[e] = test::draw(seed + 9, e);
     const bool biased = pick(8, 2) == 0;
-    const auto made = route(rule, logits, biased ? std::span<const float>(bias) : std::span<const float>());
+    const auto made =
+        route(rule, logits, biased ? std::span<const float>(bias) : std::span<const float>());
     ASSERT_FALSE(HasFailure()) << "seed " << seed;
     for (uint32_t r = 0; r < 9; ++r) { // no expert twice
       for (uint32_t j = 0; j < rule.top_k; ++j) {

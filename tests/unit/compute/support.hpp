@@ -46,9 +46,7 @@ public:
   uint32_t cols() const { return cols_; }
   matrix_view view() { return {data_.data() + 1, rows_, cols_, stride_}; }
   const_matrix_view view() const { return {data_.data() + 1, rows_, cols_, stride_}; }
-  matrix_source source() const {
-    return {data_.data() + 1, dtype::f32, rows_, cols_, stride_, 1};
-  }
+  matrix_source source() const { return {data_.data() + 1, dtype::f32, rows_, cols_, stride_, 1}; }
 
   // Whether all floats outside of the rows still carry the mark.
   bool frame_intact() const {
@@ -68,7 +66,8 @@ private:
 
 // Same bits; any NaN equals any NaN.
 inline bool same_bits(float a, float b) {
-  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+  return (std::isnan(a) && std::isnan(b)) ||
+         std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
 }
 
 inline ::testing::AssertionResult same_bits(const matrix& a, const matrix& b) {
@@ -78,8 +77,8 @@ inline ::testing::AssertionResult same_bits(const matrix& a, const matrix& b) {
   for (uint32_t r = 0; r < a.rows(); ++r) {
     for (uint32_t c = 0; c < a.cols(); ++c) {
       if (!same_bits(a.at(r, c), b.at(r, c))) {
-        return ::testing::AssertionFailure() << "row " << r << " column " << c << ": " << a.at(r, c)
-                                             << " and " << b.at(r, c);
+        return ::testing::AssertionFailure()
+               << "row " << r << " column " << c << ": " << a.at(r, c) << " and " << b.at(r, c);
       }
     }
   }

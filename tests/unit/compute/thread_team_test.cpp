@@ -11,7 +11,8 @@ namespace {
 TEST(thread_team, every_share_runs_once_in_every_run) {
   for (const uint32_t threads : {1u, 2u, 3u, 8u}) {
     thread_team team(threads);
-    std::vector<uint32_t> runs(threads); // plain: a share belongs to one thread, runs follow each other
+    std::vector<uint32_t> runs(
+        threads); // plain: a share belongs to one thread, runs follow each other
     for (uint32_t run = 1; run <= 2000; ++run) {
       team.run([&runs](uint32_t share) { runs[share] += 1; });
       for (const uint32_t count : runs) ASSERT_EQ(count, run);
@@ -56,7 +57,9 @@ TEST(thread_team, teams_come_and_go) {
   }
 }
 
-TEST(thread_team, uses_the_processors_it_is_allowed) { EXPECT_GE(processors_allowed(), 1u); }
+TEST(thread_team, uses_the_processors_it_is_allowed) {
+  EXPECT_GE(processors_allowed(), 1u);
+}
 
 } // namespace
 } // namespace troupe::compute

@@ -86,7 +86,8 @@ TEST(weight, int8_is_off_by_at_most_half_a_step) {
   });
 }
 
-double squared_error(const matrix& stored, const std::vector<float>& row, uint32_t r, uint32_t block) {
+double squared_error(const matrix& stored, const std::vector<float>& row, uint32_t r,
+                     uint32_t block) {
   double sum = 0;
   for (uint32_t c = block * 32; c < std::min(stored.cols(), block * 32 + 32); ++c) {
     sum += std::pow(double{row[c]} - stored.at(r, c), 2);
@@ -158,7 +159,8 @@ TEST(weight, any_stride_and_misaligned_sources_are_read) {
       std::memcpy(bytes.data() + 1 + (c * rows + r) * 2, &bits, 2);
     }
   }
-  const auto packed = pack({bytes.data() + 1, dtype::bf16, rows, cols, 1, rows}, weight_format::f32);
+  const auto packed =
+      pack({bytes.data() + 1, dtype::bf16, rows, cols, 1, rows}, weight_format::f32);
   ASSERT_TRUE(packed.has_value());
   for (uint32_t r = 0; r < rows; ++r) {
     const auto row = unpacked(*packed, r);
@@ -200,7 +202,8 @@ TEST(weight, panels_packed_apart_make_the_same_matrix) {
     for (const auto& [begin, end] : {std::pair{7u, 10u}, {0u, 1u}, {1u, 7u}, {3u, 3u}}) {
       ASSERT_TRUE(pack_panels(stored.source(), begin, end, parts).ok());
     }
-    EXPECT_EQ(std::memcmp(whole->values().data(), parts.values().data(), whole->values().bytes()), 0);
+    EXPECT_EQ(std::memcmp(whole->values().data(), parts.values().data(), whole->values().bytes()),
+              0);
     EXPECT_EQ(whole->scales().bytes(), parts.scales().bytes());
   }
 }
