@@ -94,7 +94,8 @@ def main():
     state = torch.load(options.run / "checkpoint.pt", weights_only=True)
     write_json(options.out / "config.json", hugging_face_config(model_config(**state["config"])))
     write_json(options.out / "generation_config.json", {
-        "do_sample": True, "temperature": 0.8, "top_p": 0.9, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
+        "do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 50,
+        "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
     })
     write_json(options.out / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast",
