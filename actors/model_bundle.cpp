@@ -20,11 +20,8 @@ namespace {
 // A model whose template is missing or cannot be understood still completes texts; chats are
 // refused.
 void read_chat_template(const model_texts& texts, model_bundle& out) {
-  const auto found =
-      model::find_chat_template(texts.chat_template.content, texts.tokenizer_config.content);
-  if (!found && found.error().code() == status_code::not_found) return;
-  auto parsed =
-      found ? model::chat_template::parse(found->source, found->file_name) : fail(found.error());
+  auto parsed = parse_chat_template(texts);
+  if (!parsed && parsed.error().code() == status_code::not_found) return;
   if (parsed)
     out.chat_template = std::make_shared<const model::chat_template>(std::move(*parsed));
   else

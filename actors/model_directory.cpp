@@ -145,4 +145,12 @@ result<model::tokenizer> parse_tokenizer(const model_texts& texts) {
   return model::tokenizer::parse(file.content, file.path, config.content, config.path);
 }
 
+result<model::chat_template> parse_chat_template(const model_texts& texts) {
+  const auto& config = texts.tokenizer_config;
+  const auto found = model::find_chat_template(texts.chat_template.content,
+                                               config.present ? config.content : "{}");
+  if (!found) return fail(found.error());
+  return model::chat_template::parse(found->source, found->file_name);
+}
+
 } // namespace troupe::actors

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/status.hpp"
+#include "model/chat_template.hpp"
 #include "model/tensor_index.hpp"
 #include "model/tokenizer.hpp"
 #include "storage/file_system.hpp"
@@ -68,5 +69,7 @@ private:
 };
 
 result<model::tokenizer> parse_tokenizer(const model_texts& texts);
+// not_found when the model has none.
+result<model::chat_template> parse_chat_template(const model_texts& texts);
 
 } // namespace troupe::actors

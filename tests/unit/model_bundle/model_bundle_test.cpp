@@ -48,13 +48,18 @@ protected:
     ASSERT_TRUE(names.has_value()) << names.error().why();
     for (const auto& file : *names) {
       if (file.starts_with("golden.")) continue;
-      files.put(directory + "/" + file, *disk.read_text(golden_models + name + "/" + file, 1 << 24));
+      files.put(directory + "/" + file,
+                *disk.read_text(golden_models + name + "/" + file, 1 << 24));
     }
     files.put(directory + "/tokenizer.json", small_tokenizer());
   }
 
-  std::string content(const std::string& file) { return *files.read_text(directory + "/" + file, 1 << 24); }
-  void put(const std::string& file, const std::string& text) { files.put(directory + "/" + file, text); }
+  std::string content(const std::string& file) {
+    return *files.read_text(directory + "/" + file, 1 << 24);
+  }
+  void put(const std::string& file, const std::string& text) {
+    files.put(directory + "/" + file, text);
+  }
   void remove(const std::string& file) { files.remove(directory + "/" + file); }
 
   // In the header of the weight file; both names have the same length.
@@ -165,6 +170,28 @@ TEST_F(model_bundle_test, reads_the_defaults_for_generating) {
   EXPECT_EQ((*bundle)->generation_defaults->eos_ids, (std::vector<int32_t>{3, 5}));
 }
 
+TEST_F(model_bundle_test, takes_the_chat_template_from_either_file) {
+  copy_golden("llama_base");
+  put("tokenizer_config.json", R"({"chat_template": "{{ messages[0]['content'] }}"})");
+  EXPECT_NE((*load())->chat_template, nullptr);
+  put("tokenizer_config.json", "{}");
+  EXPECT_EQ((*load())->chat_template, nullptr);
+  EXPECT_TRUE((*load())->warnings.empty());
+  put("chat_template.jinja", "{{ messages[0]['content'] }}");
+  EXPECT_NE((*load())->chat_template, nullptr);
+}
+
+TEST_F(model_bundle_test, a_broken_chat_template_refuses_chats_but_not_the_model) {
+  copy_golden("llama_base");
+  put("chat_template.jinja", "{% if %}");
+  const auto bundle = load();
+  ASSERT_TRUE(bundle.has_value()) << bundle.error().why();
+  EXPECT_EQ((*bundle)->chat_template, nullptr);
+  ASSERT_EQ((*bundle)->warnings.size(), 1u);
+  EXPECT_NE((*bundle)->warnings[0].find(directory + "/chat_template.jinja"), std::string::npos)
+      << (*bundle)->warnings[0];
+}
+
 TEST_F(model_bundle_test, says_that_a_directory_is_not_there) {
   directory = "/models/nowhere";
   expect_failure(status_code::not_found, {"/models/nowhere", "no model directory"});
@@ -193,12 +220,14 @@ TEST_F(model_bundle_test, demands_weights) {
 TEST_F(model_bundle_test, demands_every_shard) {
   copy_golden("mixtral_top3");
   remove("model-00002-of-00002.safetensors");
-  expect_failure(status_code::not_found, {"/models/mixtral_top3/model-00002-of-00002.safetensors: is missing",
-                                          "model.safetensors.index.json"});
+  expect_failure(status_code::not_found,
+                 {"/models/mixtral_top3/model-00002-of-00002.safetensors: is missing",
+                  "model.safetensors.index.json"});
 }
 
 TEST_F(model_bundle_test, names_the_broken_file) {
-  for (const std::string file : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
+  for (const std::string file :
+       {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
     copy_golden("olmoe_base");
     put(file, "{\"broken\": ");
     expect_failure(status_code::corrupt, {directory + "/" + file});
@@ -222,7 +251,8 @@ TEST_F(model_bundle_test, names_the_truncated_weight_file_and_tensor) {
 TEST_F(model_bundle_test, refuses_weights_that_are_not_numbers) {
   copy_golden("llama_base");
   auto weights = content("model.safetensors");
-  for (size_t i = weights.size() - 4096; i < weights.size(); ++i) weights[i] = '\xff'; // NaN in f32, bf16 and f16
+  for (size_t i = weights.size() - 4096; i < weights.size(); ++i)
+    weights[i] = '\xff'; // NaN in f32, bf16 and f16
   put("model.safetensors", weights);
   expect_failure(status_code::corrupt, {directory + "/model.safetensors", "'"});
 }
@@ -244,7 +274,8 @@ TEST_F(model_bundle_test, warns_of_tensors_that_nobody_uses) {
   const auto bundle = load();
   ASSERT_TRUE(bundle.has_value()) << bundle.error().why();
   ASSERT_EQ((*bundle)->warnings.size(), 1u);
-  EXPECT_NE((*bundle)->warnings[0].find("ml_head.weight"), std::string::npos) << (*bundle)->warnings[0];
+  EXPECT_NE((*bundle)->warnings[0].find("ml_head.weight"), std::string::npos)
+      << (*bundle)->warnings[0];
 }
 
 TEST_F(model_bundle_test, warns_of_a_tokenizer_larger_than_the_model) {
