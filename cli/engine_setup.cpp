@@ -1,0 +1,138 @@
+// Makes the executor, loads the model onto it and starts the node.
+#include "cli/engine_setup.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "cli/built_in_model.hpp"
+#include "cli/progress_bar.hpp"
+#include "compute/cpu_executor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+namespace troupe::cli {
+namespace {
+
+tl::unexpected<setup_failure> failed(status why, int code) {
+  return tl::make_unexpected(setup_failure{std::move(why), code});
+}
+
+// The node names its own options; people know them by their flags.
+status in_words_of_flags(const status& why) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> names = {{
+      {"positions_max", "--max-model-len"},
+      {"page_tokens", "--page-tokens"},
+      {"kv_bytes", "--kv-memory"},
+      {"step_tokens_max", "--max-batch-tokens"},
+      {"tokens_max", "--max-batch-tokens"},
+      {"sequences_max", "--max-running"},
+      {"queue_max", "--max-queued-requests"},
+      {"prefill_chunk_max", "--prefill-chunk"},
+      {"max_batch_size", "--max-batch-size"},
+      {"max_wait", "--max-wait-us"},
+      {"actor_threads", "--actor-threads"},
+      {"stages", "--attention-stages"},
+  }};
+  const std::string_view message = why.why();
+  const size_t space = std::min(message.find(' '), message.size());
+  for (const auto& [own, flag] : names)
+    if (message.substr(0, space) == own)
+      return status(why.code(), text(flag, message.substr(space)));
+  return why;
+}
+
+setup_result<std::unique_ptr<compute::executor>> make_executor(const device_settings& settings) {
+  compute::cpu_options options;
+  options.threads = settings.threads;
+  const auto set = compute::parse_instruction_set(settings.instruction_set);
+  if (!set)
+    return failed(status(status_code::invalid_argument,
+                         text("no such instruction set: ", settings.instruction_set)),
+                  exit_usage);
+  options.set = *set;
+  auto made = compute::make_cpu_executor(options);
+  if (!made) {
+    const bool wrong_choice = made.error().code() == status_code::unsupported;
+    return failed(made.error().within("--instruction-set"),
+                  wrong_choice ? exit_usage : exit_failed);
+  }
+  return std::move(*made);
+}
+
+setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
+    program& context, compute::executor& executor, const model_settings& settings) {
+  auto directory = model_directory_of(context, settings);
+  if (!directory) return tl::make_unexpected(directory.error());
+  progress_bar bar(text("loading ", *directory), context.err, context.clock);
+  actors::model_bundle_options options;
+  options.directory = *directory;
+  if (settings.quantize != "none") options.format = compute::parse_weight_format(settings.quantize);
+  options.progress = [&bar](uint64_t done, uint64_t total) { bar.update(done, total); };
+  auto loaded = actors::load_model_bundle(context.files, executor, options);
+  if (!loaded) {
+    bar.clear();
+    return failed(loaded.error(), exit_no_model);
+  }
+  bar.finish();
+  for (const auto& warning : (*loaded)->warnings)
+    (void)context.err.write(text("warning: ", warning, "\n"));
+  return std::move(*loaded);
+}
+
+} // namespace
+
+actors::node_options node_options_of(const engine_settings& settings) {
+  actors::node_options out;
+  out.positions_max = settings.max_model_len;
+  out.page_tokens = settings.page_tokens;
+  out.kv_bytes = settings.kv_memory.bytes;
+  out.step_tokens_max = settings.max_batch_tokens;
+  out.sequences_max = settings.max_running;
+  out.queue_max = settings.max_queued_requests;
+  out.prefill_chunk_max = settings.prefill_chunk;
+  out.max_batch_size = settings.max_batch_size;
+  out.max_wait_us = settings.max_wait_us;
+  out.prefix_cache = settings.prefix_cache;
+  out.attention_stages = settings.attention_stages;
+  out.expert_shards = settings.expert_shards;
+  out.actor_threads = settings.actor_threads;
+  return out;
+}
+
+setup_result<std::string> model_directory_of(program& context, const model_settings& settings) {
+  if (settings.model.empty()) {
+    auto found = find_built_in_model(context.files, executable_path());
+    if (!found) return failed(found.error(), exit_no_model);
+    return *found;
+  }
+  // "." and ".." are no names that a client could ask for.
+  const std::filesystem::path path(settings.model);
+  if (path.filename() != "." && path.filename() != "..") return settings.model;
+  std::error_code error;
+  const auto absolute = std::filesystem::canonical(path, error);
+  return error ? settings.model : absolute.string();
+}
+
+setup_result<running_engine> start_engine(program& context, const engine_setup& setup) {
+  running_engine out;
+  auto executor = make_executor(setup.device);
+  if (!executor) return tl::make_unexpected(executor.error());
+  out.executor = std::move(*executor);
+
+  auto model = load_model(context, *out.executor, setup.model);
+  if (!model) return tl::make_unexpected(model.error());
+  out.model = std::move(*model);
+
+  engine_settings engine = setup.engine;
+  if (setup.adjust) setup.adjust(*out.model->description, engine);
+  auto node = actors::start_node(out.model, *out.executor, context.clock, node_options_of(engine));
+  if (!node) {
+    const bool wrong_setting = node.error().code() == status_code::invalid_argument;
+    return failed(in_words_of_flags(node.error()), wrong_setting ? exit_usage : exit_failed);
+  }
+  out.engine = std::move(*node);
+  return out;
+}
+
+} // namespace troupe::cli

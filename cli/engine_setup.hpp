@@ -1,0 +1,45 @@
+// From settings to a running engine: executor, model, node. Used by every command that generates.
+#pragma once
+
+#include "actors/node.hpp"
+#include "cli/program.hpp"
+#include "cli/settings.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace troupe::cli {
+
+// Torn down from the bottom up: the engine stops before what it works with goes.
+struct running_engine {
+  std::unique_ptr<compute::executor> executor;
+  std::shared_ptr<const actors::model_bundle> model; // shared with the engine's parts
+  std::unique_ptr<actors::engine> engine;
+};
+
+// A failure and the exit code that goes with it.
+struct setup_failure {
+  status why;
+  int code = exit_failed;
+};
+template <class T>
+using setup_result = tl::expected<T, setup_failure>;
+
+struct engine_setup {
+  model_settings model;
+  device_settings device;
+  engine_settings engine;
+  // May fit the engine's settings to the model that was loaded.
+  std::function<void(const model::description&, engine_settings&)> adjust = nullptr;
+};
+
+actors::node_options node_options_of(const engine_settings& settings);
+
+// The directory to use: the one that was asked for, or the built-in model's.
+setup_result<std::string> model_directory_of(program& context, const model_settings& settings);
+
+// Shows progress and the model's warnings on standard error.
+setup_result<running_engine> start_engine(program& context, const engine_setup& setup);
+
+} // namespace troupe::cli

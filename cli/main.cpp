@@ -1,0 +1,66 @@
+// The troupe program. Reading main is reading what it is made of; only here and below cli/ are
+// argv, environment and signals touched.
+#include "base/clock.hpp"
+#include "cli/bench.hpp"
+#include "cli/chat.hpp"
+#include "cli/generate.hpp"
+#include "cli/inspect.hpp"
+#include "cli/run.hpp"
+#include "cli/serve.hpp"
+#include "cli/tokenize.hpp"
+#include "cli/version.hpp"
+#include "storage/posix_file_system.hpp"
+
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+troupe::cli::environment_variables read_environment() {
+  troupe::cli::environment_variables out;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view line = *entry;
+    const size_t equals = line.find('=');
+    if (equals != std::string_view::npos)
+      out.emplace(line.substr(0, equals), line.substr(equals + 1));
+  }
+  return out;
+}
+
+troupe::cli::command_list all_commands() {
+  troupe::cli::command_list out;
+  out.push_back(troupe::cli::make_serve());
+  out.push_back(troupe::cli::make_generate());
+  out.push_back(troupe::cli::make_chat());
+  out.push_back(troupe::cli::make_inspect());
+  out.push_back(troupe::cli::make_tokenize());
+  out.push_back(troupe::cli::make_bench());
+  out.push_back(troupe::cli::make_version());
+  return out;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const auto closed =
+      troupe::cli::keep_standard_descriptors(); // before any file can take their place
+  troupe::cli::signal_watch signals;            // before any other thread
+  const troupe::system_clock clock;
+  troupe::storage::posix_file_system files;
+  troupe::cli::output out(closed.output ? -1 : STDOUT_FILENO, "standard output");
+  troupe::cli::output err(STDERR_FILENO, "standard error");
+  const auto variables = read_environment();
+  const auto commands = all_commands();
+  troupe::cli::program context{.signals = signals,
+                               .clock = clock,
+                               .files = files,
+                               .out = out,
+                               .err = err,
+                               .input_is_terminal = isatty(STDIN_FILENO) == 1,
+                               .variables = variables,
+                               .commands = &commands};
+  return troupe::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
+}

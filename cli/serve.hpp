@@ -1,0 +1,118 @@
+// troupe serve: the model behind an HTTP server.
+#pragma once
+
+#include "cli/command.hpp"
+#include "cli/engine_setup.hpp"
+#include "cli/settings.hpp"
+
+namespace troupe::cli {
+
+struct serve_settings {
+  model_settings model;
+  std::string served_model_name;
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;
+  std::vector<std::string> api_key;
+  std::string api_key_file;
+  bool allow_open_network = false;
+  uint32_t drain_timeout = 30;
+  uint32_t http_threads = 1;
+  uint32_t max_connections = 4096;
+  byte_size max_body = {4 << 20};
+  byte_size max_header = {32 << 10};
+  uint32_t max_choices = 128;
+  bool metrics_need_key = false;
+  std::string cors_origin;
+  device_settings device;
+  engine_settings engine;
+  common_settings common;
+
+  template <class Visitor>
+  void for_each_field(Visitor visit) {
+    model.for_each_field(visit);
+    visit({.name = "served-model-name",
+           .value = "NAME",
+           .help = "how clients call the model",
+           .unset = "the last part of its path"},
+          served_model_name);
+    visit({.name = "host",
+           .value = "ADDRESS",
+           .help = "IP address to listen on; 0.0.0.0 or :: for all"},
+          host);
+    visit(
+        {.name = "port", .value = "PORT", .help = "TCP port; 0 takes a free one", .aliases = "-p"},
+        port);
+    visit({.name = "api-key",
+           .value = "KEY",
+           .help = "key that clients must send as a bearer token; may be repeated",
+           .secret = true},
+          api_key);
+    visit({.name = "api-key-file",
+           .value = "FILE",
+           .help = "file with such keys, one a line",
+           .unset = "none"},
+          api_key_file);
+    visit({.name = "allow-open-network", .help = "listen beyond this machine without a key"},
+          allow_open_network);
+    visit({.name = "drain-timeout",
+           .value = "SECONDS",
+           .help = "how long running answers may take to finish after SIGTERM or Ctrl-C",
+           .range = {0, 86400}},
+          drain_timeout);
+    visit({.name = "http-threads",
+           .value = "COUNT",
+           .help = "threads that move bytes between clients and the engine",
+           .range = {1, 64}},
+          http_threads);
+    visit({.name = "max-connections",
+           .value = "COUNT",
+           .help = "open connections; beyond it new ones get 503",
+           .range = {1, 1048576}},
+          max_connections);
+    visit({.name = "max-body",
+           .value = "BYTES",
+           .help = "largest request body",
+           .range = {1024, 1073741824}},
+          max_body);
+    visit({.name = "max-header",
+           .value = "BYTES",
+           .help = "largest request header",
+           .range = {1024, 1048576}},
+          max_header);
+    visit({.name = "max-choices",
+           .value = "COUNT",
+           .help = "largest n of a request",
+           .range = {1, 1024}},
+          max_choices);
+    visit({.name = "metrics-need-key", .help = "ask for the key on /metrics too"},
+          metrics_need_key);
+    visit({.name = "cors-origin",
+           .value = "ORIGIN",
+           .help = "let browser pages of this origin ask; * for all",
+           .unset = "none"},
+          cors_origin);
+    device.for_each_field(visit);
+    engine.for_each_field(visit);
+    common.for_each_field(visit);
+  }
+};
+
+std::unique_ptr<command> make_serve();
+
+// --- Decisions of serve that need no server
+// ---------------------------------------------------------------------------
+
+// Whether nobody beyond this machine can reach the address.
+bool is_loopback(std::string_view address);
+
+// The keys of a file: one a line, empty lines and lines beginning with # left out.
+std::vector<std::string> keys_of_file(std::string_view content);
+
+// "http://127.0.0.1:8000" for an address to listen on; all addresses are reachable as this
+// machine's own.
+std::string url_of(std::string_view address, uint16_t port);
+
+// The header with a key for the line to copy; never the key itself. Empty when none is needed.
+std::string key_header_hint(const serve_settings& settings, bool key_from_environment);
+
+} // namespace troupe::cli

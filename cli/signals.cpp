@@ -1,0 +1,67 @@
+// Blocked everywhere, taken by sigwait. SIGUSR1, sent to the watching thread alone, ends it.
+#include "cli/signals.hpp"
+
+#include "base/check.hpp"
+
+#include <pthread.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace troupe::cli {
+namespace {
+
+constexpr int wake_signal = SIGUSR1;
+
+sigset_t watched_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, wake_signal}) sigaddset(&set, signal);
+  return set;
+}
+
+} // namespace
+
+struct signal_watch::state {
+  std::mutex mutex;
+  listener current;
+  bool stopping = false;
+  std::thread thread;
+
+  void watch() {
+    const sigset_t set = watched_signals();
+    for (;;) {
+      int signal = 0;
+      if (sigwait(&set, &signal) != 0) continue;
+      const std::lock_guard lock(mutex);
+      if (stopping) return;
+      if (signal == wake_signal) continue; // somebody else's; it means nothing to us
+      if (!current || !current(signal)) std::_Exit(exit_code_of(signal));
+    }
+  }
+};
+
+signal_watch::signal_watch() : state_(std::make_unique<state>()) {
+  const sigset_t set = watched_signals();
+  TROUPE_CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  std::signal(SIGPIPE, SIG_IGN);
+  state_->thread = std::thread([watcher = state_.get()] { watcher->watch(); });
+}
+
+signal_watch::~signal_watch() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  pthread_kill(state_->thread.native_handle(), wake_signal);
+  state_->thread.join();
+}
+
+void signal_watch::listen(listener next) {
+  const std::lock_guard lock(state_->mutex);
+  state_->current = std::move(next);
+}
+
+} // namespace troupe::cli

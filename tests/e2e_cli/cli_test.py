@@ -1,0 +1,547 @@
+#!/usr/bin/env python3
+# Runs the built program as people and scripts do: tests/e2e_cli/cli_test.py PROGRAM [unittest arguments].
+import http.client
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TALES = ROOT / "models" / "tales"
+GOLDEN = ROOT / "tests" / "golden" / "models"
+PROGRAM = ""
+SECONDS_MAX = 120
+COMMANDS = ["serve", "generate", "chat", "model inspect", "tokenize", "bench", "version"]
+PROMPT = "Once upon a time"
+# Many continuations at once, so that a signal always finds it at work.
+LONG = ["generate", PROMPT, "--max-tokens", "900", "--ignore-eos", "--n", "48", "--seed", "1"]
+
+
+def environment(**more):
+    """Ours without settings of the program, but with the model."""
+    out = {name: value for name, value in os.environ.items() if not name.startswith("TROUPE_")}
+    out["TROUPE_MODEL"] = str(TALES)
+    out.update(more)
+    return {name: value for name, value in out.items() if value is not None}
+
+
+def run(*words, stdin=b"", **variables):
+    return subprocess.run([PROGRAM, *words], input=stdin, capture_output=True, timeout=SECONDS_MAX,
+                          env=environment(**variables), check=False)
+
+
+def start(*words, **more):
+    more.setdefault("stdin", subprocess.DEVNULL)
+    more.setdefault("stdout", subprocess.PIPE)
+    more.setdefault("stderr", subprocess.PIPE)
+    return subprocess.Popen([PROGRAM, *words], env=environment(), **more)
+
+
+class cli_case(unittest.TestCase):
+    def expect(self, outcome, code, *in_stderr):
+        said = outcome.stderr.decode(errors="replace")
+        self.assertEqual(outcome.returncode, code, said)
+        for part in in_stderr:
+            self.assertIn(part, said)
+        return outcome.stdout
+
+    def scratch(self):
+        folder = tempfile.TemporaryDirectory(prefix="troupe_cli_")
+        self.addCleanup(folder.cleanup)
+        return Path(folder.name)
+
+
+class help_test(cli_case):
+    def test_every_command_describes_itself(self):
+        for command in COMMANDS:
+            words = command.split()
+            text = self.expect(run(*words, "--help"), 0).decode()
+            self.assertIn(f"usage: troupe {command}", text)
+            self.assertIn("--dump-config", text)
+            self.assertEqual(self.expect(run("help", *words), 0).decode(), text)
+        listing = self.expect(run("--help"), 0).decode()
+        for command in COMMANDS:
+            self.assertIn(command, listing)
+
+    def test_without_a_command_it_says_how_it_is_used(self):
+        outcome = run()
+        self.assertEqual(self.expect(outcome, 2, "usage: troupe COMMAND"), b"")
+
+    def test_the_version_is_one_line(self):
+        self.assertRegex(self.expect(run("version"), 0).decode(), r"^troupe \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.expect(run("--version"), 0), self.expect(run("version"), 0))
+        self.assertIn(b"gpu", self.expect(run("version", "--devices"), 0))
+
+
+class settings_test(cli_case):
+    def test_wrong_words_are_told_the_right_one(self):
+        self.expect(run("serve", "--prot", "1"), 2, "--prot", "did you mean --port?")
+        self.expect(run("sevre"), 2, "did you mean serve?")
+        self.expect(run("generate", "x", "--temprature", "1"), 2, "did you mean --temperature?")
+        self.expect(run("serve", TROUPE_PROT="1"), 2, "TROUPE_PROT", "did you mean TROUPE_PORT?")
+
+    def test_values_out_of_range_are_told_the_range(self):
+        self.expect(run("generate", "x", "--top-p", "2"), 2, "command line: --top-p", "0 to 1")
+        self.expect(run("serve", TROUPE_PAGE_TOKENS="9999"), 2, "environment: TROUPE_PAGE_TOKENS", "8 to 64")
+        self.expect(run("generate", "x", "--max-model-len", "1000000"), 2, "--max-model-len", "1024")
+        self.expect(run("generate", "x", "--expert-shards", "1000"), 2, "16")
+
+    def test_the_configuration_file_is_checked_with_its_place(self):
+        file = self.scratch() / "troupe.toml"
+        file.write_text("[generate]\nseed = 1\ntemprature = 0\n")
+        self.expect(run("generate", "x", "--config", str(file)), 2, f"{file}:3:1", "did you mean temperature?")
+        self.expect(run("generate", "x", TROUPE_CONFIG=str(file)), 2, f"{file}:3:1")
+        self.expect(run("generate", "x", "--config", str(file) + ".missing"), 2, ".missing")
+
+    def test_flags_beat_the_environment_which_beats_the_file(self):
+        file = self.scratch() / "troupe.toml"
+        file.write_text("port = 1\ndrain-timeout = 2\nmax-running = 3\n")
+        dump = self.expect(run("serve", "--config", str(file), "--port", "7", "--dump-config", TROUPE_PORT="5",
+                               TROUPE_DRAIN_TIMEOUT="6"), 0).decode()
+        self.assertIn("port = 7  # command line\n", dump)
+        self.assertIn("drain-timeout = 6  # environment\n", dump)
+        self.assertIn(f"max-running = 3  # {file}:3:1\n", dump)
+
+    def test_a_dump_can_be_read_back(self):
+        file = self.scratch() / "troupe.toml"
+        file.write_bytes(self.expect(run("generate", "--dump-config", "--stop", 'a"b', "--kv-memory", "3M"), 0))
+        again = self.expect(run("generate", "--config", str(file), "--dump-config"), 0).decode()
+        self.assertIn('stop = ["a\\"b"]', again)
+        self.assertIn('kv-memory = "3M"', again)
+
+    def test_keys_are_never_shown(self):
+        outcome = run("serve", "--api-key", "sesame", "--dump-config", TROUPE_API_KEY="tahini")
+        dump = self.expect(outcome, 0) + outcome.stderr
+        self.assertNotIn(b"sesame", dump)
+        self.assertNotIn(b"tahini", dump)
+        self.assertIn(b"***", dump)
+
+
+class model_test(cli_case):
+    def copy(self):
+        folder = self.scratch() / "model"
+        shutil.copytree(TALES, folder)
+        return folder
+
+    def test_a_folder_that_is_not_there(self):
+        for command in (["generate", "x"], ["serve"], ["tokenize", "x"], ["model", "inspect"], ["bench"]):
+            outcome = run(*command, "--model", "/nowhere/at/all")
+            self.assertEqual(self.expect(outcome, 3, "/nowhere/at/all"), b"")
+
+    def test_truncated_weights(self):
+        folder = self.copy()
+        weights = folder / "model.safetensors"
+        for size in (weights.stat().st_size - 1, 100, 7, 0):
+            os.truncate(weights, size)
+            self.assertEqual(self.expect(run("generate", "x", "--model", str(folder)), 3, str(weights)), b"")
+
+    def test_what_is_missing_is_named(self):
+        folder = self.copy()
+        (folder / "tokenizer.json").unlink()
+        self.expect(run("generate", "x", "--model", str(folder)), 3, f"{folder}/tokenizer.json: is missing")
+        self.expect(run("model", "inspect", str(GOLDEN / "mixtral_top3")), 3, "tokenizer.json")
+
+    def test_a_family_nobody_knows(self):
+        folder = self.copy()
+        config = json.loads((folder / "config.json").read_text())
+        config["model_type"] = "perceptron"
+        (folder / "config.json").write_text(json.dumps(config))
+        self.expect(run("generate", "x", "--model", str(folder)), 3, "config.json", "perceptron")
+
+    def test_inspecting_reads_headers_only(self):
+        facts = json.loads(self.expect(run("model", "inspect", str(TALES), "--json"), 0))
+        self.assertEqual(facts["family"], "deepseek_v3")
+        self.assertEqual(facts["experts"]["count"], 16)
+        self.assertLess(facts["parameters_active"], facts["parameters"])
+        table = self.expect(run("model", "inspect"), 0).decode()
+        self.assertIn("latent (MLA)", table)
+
+    def test_the_built_in_model_is_found_where_it_is_installed(self):
+        prefix = self.scratch()
+        (prefix / "bin").mkdir()
+        shutil.copy(PROGRAM, prefix / "bin" / "troupe")
+        failed = subprocess.run([prefix / "bin" / "troupe", "tokenize", "x"], env=environment(TROUPE_MODEL=None),
+                                capture_output=True, timeout=SECONDS_MAX, check=False)
+        self.expect(failed, 3, "share/troupe/models/tales", "--model")
+        (prefix / "share" / "troupe" / "models").mkdir(parents=True)
+        (prefix / "share" / "troupe" / "models" / "tales").symlink_to(TALES)
+        found = subprocess.run([prefix / "bin" / "troupe", "tokenize", "Once"], env=environment(TROUPE_MODEL=None),
+                               capture_output=True, timeout=SECONDS_MAX, check=False)
+        self.assertIn(b"Once", self.expect(found, 0))
+
+
+class generate_test(cli_case):
+    def story(self, *flags):
+        return self.expect(run("generate", PROMPT, "--max-tokens", "60", "--seed", "7", *flags), 0)
+
+    def test_one_seed_is_one_story_however_it_is_computed(self):
+        first = self.story()
+        for flags in ([], ["--threads", "1"], ["--threads", "3"], ["--expert-shards", "2"], ["--attention-stages", "2"],
+                      ["--attention-stages", "5", "--expert-shards", "16", "--threads", "2"], ["--page-tokens", "8"],
+                      ["--prefill-chunk", "1"], ["--no-prefix-cache"], ["--max-batch-tokens", "3"],
+                      ["--instruction-set", "reference"]):
+            self.assertEqual(self.story(*flags), first, flags)
+        self.assertNotEqual(self.story("--seed", "8"), first)
+
+    def test_output_is_the_text_alone(self):
+        outcome = run("generate", PROMPT, "--max-tokens", "20", "--seed", "7")
+        text = self.expect(outcome, 0, "loaded", "generated").decode()
+        self.assertTrue(text.startswith(PROMPT), text)
+        self.assertNotIn("loaded", text)
+        rest = self.expect(run("generate", PROMPT, "--max-tokens", "20", "--seed", "7", "--no-echo"), 0).decode()
+        self.assertEqual(PROMPT + rest, text)
+
+    def test_a_prompt_can_be_piped(self):
+        piped = self.expect(run("generate", "-", "--max-tokens", "60", "--seed", "7", stdin=PROMPT.encode()), 0)
+        self.assertEqual(piped, self.story())
+        self.assertEqual(self.expect(run("generate", *PROMPT.split(), "--max-tokens", "60", "--seed", "7"), 0), piped)
+        self.expect(run("generate"), 2, "needs a prompt")
+        self.expect(run("generate", "-"), 2, "prompt is empty")
+
+    def test_a_seed_nobody_gave_is_reported_and_repeats(self):
+        outcome = run("generate", PROMPT, "--max-tokens", "30", "--temperature", "1")
+        text = self.expect(outcome, 0)
+        seed = re.search(r"--seed (\d+) repeats it", outcome.stderr.decode())[1]
+        again = run("generate", PROMPT, "--max-tokens", "30", "--temperature", "1", "--seed", seed)
+        self.assertEqual(self.expect(again, 0), text)
+
+    def test_greedy_needs_no_seed(self):
+        flags = ["generate", PROMPT, "--max-tokens", "30", "--temperature", "0"]
+        self.assertEqual(self.expect(run(*flags), 0), self.expect(run(*flags), 0))
+
+    def test_stop_texts_and_biases_reach_the_sampler(self):
+        greedy = ["generate", PROMPT, "--no-echo", "--max-tokens", "30", "--temperature", "0"]
+        text = self.expect(run(*greedy), 0).decode()
+        word = text.split()[3]
+        stopped = self.expect(run(*greedy, "--stop", word), 0).decode()
+        self.assertEqual(stopped, text[:text.index(word)])
+        token = json.loads(self.expect(run("tokenize", "--json", " the"), 0))["tokens"][0]
+        forced = self.expect(run(*greedy[:-3], "3", "--temperature", "0", "--logit-bias", f"{token}=100"), 0)
+        self.assertEqual(forced, b" the the the")
+
+    def test_choices_do_not_mix(self):
+        flags = ["--max-tokens", "20", "--seed", "7"]
+        both = self.expect(run("generate", PROMPT, "--n", "2", *flags), 0).decode()
+        first = self.expect(run("generate", PROMPT, *flags), 0).decode()
+        self.assertTrue(both.startswith(first))
+        self.assertEqual(both.count(PROMPT), 2)
+
+    def test_log_probabilities_go_to_standard_error(self):
+        outcome = run("generate", PROMPT, "--max-tokens", "5", "--seed", "7", "--logprobs", "2")
+        self.assertEqual(self.expect(outcome, 0), self.expect(run("generate", PROMPT, "--max-tokens", "5", "--seed", "7"), 0))
+        self.assertEqual(len(re.findall(r"^choice 0", outcome.stderr.decode(), re.M)), 5)
+
+    def test_a_prompt_that_does_not_fit_is_refused(self):
+        self.expect(run("generate", "-", stdin=b"word " * 3000), 2, "1024")
+
+    def test_a_bias_for_a_token_nobody_has(self):
+        self.expect(run("generate", PROMPT, "--logit-bias", "999999=1"), 2, "logit_bias")
+
+    def test_quantised_weights_still_tell_a_story(self):
+        for weights in ("int8", "int4", "bf16", "f32"):
+            text = self.story("--quantize", weights).decode()
+            self.assertGreater(len(text), len(PROMPT) + 50)
+        self.assertEqual(self.story("--quantize", "int8"), self.story("--quantize", "int8", "--threads", "1"))
+
+
+class interruption_test(cli_case):
+    def first_bytes(self, process):
+        self.assertTrue(process.stdout.read(len(PROMPT) + 1))
+
+    def test_ctrl_c_ends_a_story_cleanly(self):
+        for which, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = start(*LONG)
+            self.first_bytes(process)
+            process.send_signal(which)
+            out, err = process.communicate(timeout=SECONDS_MAX)
+            self.assertEqual(process.returncode, code, err)
+            out.decode()  # no half character
+            self.assertIn(b"generated", err)
+
+    def test_a_reader_that_leaves_ends_it_quietly(self):
+        process = start(*LONG)
+        self.first_bytes(process)
+        process.stdout.close()
+        err = process.stderr.read()
+        process.stderr.close()
+        self.assertEqual(process.wait(SECONDS_MAX), 141, err)
+        self.assertNotIn(b"troupe:", err)
+
+    def test_a_closed_output_ends_it_quietly(self):
+        process = subprocess.run(["sh", "-c", 'exec "$0" generate x --max-tokens 3 >&-', PROGRAM], env=environment(),
+                                 capture_output=True, timeout=SECONDS_MAX, check=False)
+        self.assertEqual(process.returncode, 141, process.stderr)
+        self.assertNotIn(b"troupe:", process.stderr)
+
+    def test_a_full_disk_is_an_error(self):
+        for words in (["generate", PROMPT, "--max-tokens", "3"], ["tokenize", "x"], ["model", "inspect"], ["--help"]):
+            with open("/dev/full", "wb") as full:
+                process = start(*words, stdout=full)
+                err = process.communicate(timeout=SECONDS_MAX)[1]
+            self.assertEqual(process.returncode, 1, err)
+            self.assertIn(b"standard output: No space left on device", err)
+
+
+class tokenize_test(cli_case):
+    def test_text_comes_back(self):
+        for text in (PROMPT, "  naïve\n\tcafé — 東京 🎭  ", "<|endoftext|>"):
+            tokens = json.loads(self.expect(run("tokenize", "--json", text), 0))
+            self.assertEqual(tokens["count"], len(tokens["tokens"]))
+            ids = " ".join(map(str, tokens["tokens"]))
+            self.assertEqual(self.expect(run("tokenize", "--decode", ids), 0).decode(), text)
+
+    def test_each_line_is_a_token(self):
+        lines = self.expect(run("tokenize", PROMPT), 0).decode().splitlines()
+        self.assertEqual(lines[0].split("\t")[1], '"Once"')
+        self.assertEqual(self.expect(run("tokenize", "-", stdin=PROMPT.encode()), 0).decode().splitlines(), lines)
+
+    def test_what_is_no_id_is_refused(self):
+        self.expect(run("tokenize", "--decode", "1 two"), 2, "'two'")
+        self.expect(run("tokenize", "--decode", "99999999"), 2, "4095")
+
+
+class bench_test(cli_case):
+    def test_prints_prompt_and_generation_speed(self):
+        outcome = run("bench", "-p", "16", "-n", "8", "-r", "2", "--batch", "1,3", "--json")
+        report = json.loads(self.expect(outcome, 0))
+        self.assertEqual([(row["test"], row["batch"]) for row in report["results"]],
+                         [("pp16", 1), ("pp16", 3), ("tg8", 1), ("tg8", 3)])
+        for row in report["results"]:
+            self.assertGreater(row["min_tokens_per_s"], 0)
+            self.assertLessEqual(row["min_tokens_per_s"], row["median_tokens_per_s"])
+        self.assertEqual(report["checked_sequences"], 3)
+
+    def test_lengths_are_shortened_aloud(self):
+        outcome = run("bench", "-p", "5000", "-n", "4", "-r", "1")
+        self.assertIn(b"pp1023", self.expect(outcome, 0, "5000 is shortened to 1023"))
+
+    def test_a_wrong_batch_is_refused(self):
+        self.expect(run("bench", "--batch", "1,zero"), 2, "--batch")
+
+
+class chat_test(cli_case):
+    def test_every_line_gets_an_answer(self):
+        lines = b"Tell me a story.\n\n/reset\nTell me a story.\n/quit\nnot read\n"
+        out = self.expect(run("chat", "--max-tokens", "12", "--temperature", "0", stdin=lines), 0).decode()
+        answers = out.splitlines()
+        self.assertEqual(answers[:len(answers) // 2], answers[len(answers) // 2:], "after /reset it begins anew")
+
+    def test_a_model_without_a_template_is_refused(self):
+        folder = self.scratch() / "model"
+        shutil.copytree(TALES, folder)
+        (folder / "tokenizer_config.json").unlink()
+        self.expect(run("chat", "--model", str(folder), stdin=b"hi\n"), 1, "no chat template")
+
+    def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(self):
+        leader, follower = pty.openpty()
+        process = start("chat", "--ignore-eos", "--instruction-set", "reference", "--threads", "1", stdin=follower,
+                        stdout=subprocess.PIPE, stderr=follower, preexec_fn=lambda: take_terminal(follower))
+        os.close(follower)
+        seen = terminal_reader(leader)
+        self.assertTrue(seen.wait_for(b"> "), seen.text)
+        os.write(leader, b"Tell me everything.\n")
+        self.assertTrue(process.stdout.read(1))
+        os.write(leader, b"\x03")
+        self.assertTrue(seen.wait_for(b"generated"), seen.text)
+        self.assertIsNone(process.poll())
+        os.write(leader, b"\x04")
+        self.assertEqual(process.wait(SECONDS_MAX), 0)
+        process.stdout.close()
+        seen.close()
+
+
+def take_terminal(fd):
+    """Makes the pseudo terminal the child's own, so that ^C in it becomes a signal."""
+    import fcntl
+    import termios
+    os.setsid()
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+
+
+class terminal_reader:
+    def __init__(self, fd):
+        self.fd = fd
+        self.text = b""
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while True:
+            try:
+                piece = os.read(self.fd, 4096)
+            except OSError:
+                return
+            if not piece:
+                return
+            with self.changed:
+                self.text += piece
+                self.changed.notify_all()
+
+    def wait_for(self, what):
+        with self.changed:
+            return self.changed.wait_for(lambda: what in self.text, SECONDS_MAX)
+
+    def close(self):
+        os.close(self.fd)
+
+
+class server:
+    """A running `troupe serve` on a free port."""
+
+    def __init__(self, *flags, **variables):
+        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", *flags], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                        env=environment(**variables))
+        self.lines = []
+        self.connections = []
+        self.ready = threading.Event()
+        self.port = None
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if line.startswith("ready http://"):
+                self.port = int(line.rsplit(":", 1)[1])
+            if line.startswith("  curl "):
+                self.ready.set()
+        self.ready.set()
+
+    def __enter__(self):
+        self.ready.wait(SECONDS_MAX)
+        if not self.port:
+            raise RuntimeError("".join(self.lines))
+        return self
+
+    def __exit__(self, *_):
+        for connection in self.connections:
+            connection.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.reader.join(10)
+        self.process.stderr.close()
+
+    def said(self):
+        return "".join(self.lines)
+
+    def ask(self, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS_MAX)
+        self.connections.append(connection)
+        data = None if body is None else json.dumps(body)
+        connection.request("GET" if body is None else "POST", path, data,
+                           {"Content-Type": "application/json", **(headers or {})})
+        return connection.getresponse()
+
+    def long_stream(self):
+        """A stream that takes seconds."""
+        answer = self.ask("/v1/completions", {"model": "tales", "prompt": PROMPT, "max_tokens": 600, "n": 24, "seed": 1,
+                                              "ignore_eos": True, "stream": True})
+        assert answer.status == 200, answer.read()
+        assert answer.readline().startswith(b"data: ")
+        return answer
+
+    def stop(self, which=signal.SIGTERM):
+        self.process.send_signal(which)
+
+
+class serve_test(cli_case):
+    def test_the_printed_curl_line_works_as_it_stands(self):
+        with server() as running:
+            line = next(line for line in running.lines if line.startswith("  curl "))
+            if shutil.which("curl"):
+                answer = subprocess.run(["sh", "-c", line], capture_output=True, timeout=SECONDS_MAX, check=True).stdout
+                self.assertGreater(len(json.loads(answer)["choices"][0]["text"]), 20)
+            self.assertRegex(running.said(), r"memory for \d+ tokens")
+            running.stop()
+            self.assertEqual(running.process.wait(SECONDS_MAX), 0)
+
+    def test_draining_lets_a_running_stream_finish(self):
+        with server() as running:
+            stream = running.long_stream()
+            running.stop()
+            sent = time.monotonic()
+            rest = stream.read().decode()
+            self.assertGreater(time.monotonic() - sent, 0.05, "the stream had already ended")
+            self.assertTrue(rest.rstrip().endswith("data: [DONE]"), rest[-200:])
+            self.assertEqual(rest.count('"finish_reason":"length"'), 24)
+            self.assertEqual(running.process.wait(SECONDS_MAX), 0, running.said())
+
+    def test_nothing_new_is_accepted_while_draining(self):
+        with server() as running:
+            stream = running.long_stream()
+            running.stop()
+            refused = None
+            for _ in range(200):
+                try:
+                    refused = running.ask("/v1/completions", {"model": "tales", "prompt": "x", "max_tokens": 1}).status
+                except OSError:
+                    refused = 503
+                if refused == 503:
+                    break
+                time.sleep(0.01)
+            self.assertEqual(refused, 503)
+            stream.close()
+
+    def test_a_second_signal_ends_it_at_once(self):
+        with server() as running:
+            stream = running.long_stream()
+            running.stop()
+            time.sleep(0.2)
+            self.assertIsNone(running.process.poll(), "it should still be draining")
+            running.stop()
+            self.assertEqual(running.process.wait(5), 143)
+            stream.close()
+
+    def test_a_drain_that_takes_too_long_says_so(self):
+        with server("--drain-timeout", "0") as running:
+            stream = running.long_stream()
+            running.stop(signal.SIGINT)
+            self.assertEqual(running.process.wait(SECONDS_MAX), 4)
+            stream.close()
+            running.reader.join(10)
+            self.assertIn("cut off", running.said())
+
+    def test_a_port_that_is_taken(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            self.expect(run("serve", "--port", port), 1, port, "in use")
+
+    def test_open_networks_need_a_key(self):
+        self.expect(run("serve", "--host", "0.0.0.0", "--port", "0"), 2, "--api-key", "--allow-open-network")
+        keys = self.scratch() / "keys"
+        keys.write_text("# for the tests\nsesame\n")
+        with server("--host", "0.0.0.0", "--api-key-file", str(keys), TROUPE_API_KEY="tahini") as running:
+            self.assertEqual(running.ask("/v1/models").status, 401)
+            for key in ("sesame", "tahini"):
+                self.assertEqual(running.ask("/v1/models", headers={"Authorization": f"Bearer {key}"}).status, 200)
+            self.assertNotIn("sesame", running.said())
+            self.assertNotIn("tahini", running.said())
+        keys.write_text("# nothing\n")
+        self.expect(run("serve", "--api-key-file", str(keys)), 2, "holds no key")
+
+    def test_the_model_has_the_name_it_was_given(self):
+        with server("--served-model-name", "grimm") as running:
+            listing = json.loads(running.ask("/v1/models").read())
+            self.assertEqual([model["id"] for model in listing["data"]], ["grimm"])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: cli_test.py PROGRAM [unittest arguments]")
+    PROGRAM = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main(verbosity=1)

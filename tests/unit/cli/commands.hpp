@@ -1,0 +1,41 @@
+// The program's own commands, for tests that look at all of them.
+#pragma once
+
+#include "cli/bench.hpp"
+#include "cli/chat.hpp"
+#include "cli/generate.hpp"
+#include "cli/inspect.hpp"
+#include "cli/serve.hpp"
+#include "cli/tokenize.hpp"
+#include "cli/version.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace troupe::cli {
+
+inline command_list all_commands() {
+  command_list out;
+  out.push_back(make_serve());
+  out.push_back(make_generate());
+  out.push_back(make_chat());
+  out.push_back(make_inspect());
+  out.push_back(make_tokenize());
+  out.push_back(make_bench());
+  out.push_back(make_version());
+  return out;
+}
+
+inline command& find_command(const command_list& commands, std::string_view name) {
+  for (const auto& each : commands)
+    if (each->info().name == name) return *each;
+  TROUPE_CHECK(!"no such command");
+}
+
+inline option& find_option(command& of, std::string_view name) {
+  for (auto& each : of.options())
+    if (each.name == name) return each;
+  TROUPE_CHECK(!"no such option");
+}
+
+} // namespace troupe::cli
