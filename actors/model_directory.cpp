@@ -48,13 +48,14 @@ status model_directory::check() const {
                      gguf ? " (GGUF files cannot be read)" : ""));
 }
 
-result<model_texts> model_directory::read_texts() const {
+result<model_texts> model_directory::read_texts(bool tokenizer_needed) const {
   auto config = need("config.json", config_bytes_max, "it describes the model");
   if (!config) return fail(config.error());
-  auto tokenizer =
-      need("tokenizer.json", tokenizer_bytes_max,
-           "text becomes tokens through it (tokenizer.model and vocab.json are not read; "
-           "transformers writes tokenizer.json with save_pretrained)");
+  constexpr std::string_view what_for =
+      "text becomes tokens through it (tokenizer.model and vocab.json are not read; transformers "
+      "writes tokenizer.json with save_pretrained)";
+  auto tokenizer = tokenizer_needed ? need("tokenizer.json", tokenizer_bytes_max, what_for)
+                                    : want("tokenizer.json", tokenizer_bytes_max);
   if (!tokenizer) return fail(tokenizer.error());
   auto generation = want("generation_config.json", config_bytes_max);
   if (!generation) return fail(generation.error());

@@ -44,8 +44,8 @@ public:
   std::string name() const; // last part of the path
   std::string path_of(std::string_view file) const;
 
-  // config.json and tokenizer.json must be there; the others may be.
-  result<model_texts> read_texts() const;
+  // config.json must be there, and tokenizer.json where it is needed; the others may be.
+  result<model_texts> read_texts(bool tokenizer_needed = true) const;
   // model.safetensors, else the shards of model.safetensors.index.json. Reads headers only.
   result<mapped_weights> map_weights() const;
 

@@ -93,14 +93,27 @@ void add_weight_facts(const actors::mapped_weights& weights, model_facts& out) {
     out.format_bytes.emplace_back(compute::to_string(each), bytes_in_format(weights.index, each));
 }
 
-void add_text_facts(const actors::model_texts& texts, const model::tokenizer& tokenizer,
-                    model_facts& out) {
-  out.tokens = tokenizer.vocab_size();
-  out.bos_id = tokenizer.bos_id();
-  out.eos_id = tokenizer.eos_id();
-  if (tokenizer.id_limit() > out.description.vocabulary)
-    out.warnings.push_back(text("the tokenizer has ids up to ", tokenizer.id_limit() - 1,
+// A model without a usable tokenizer cannot be served, but it can be looked at.
+void add_tokenizer_facts(const actors::model_texts& texts, model_facts& out) {
+  if (!texts.tokenizer.present) {
+    out.warnings.push_back(
+        text(texts.tokenizer.path, " is missing; without it the model cannot be used"));
+    return;
+  }
+  const auto tokenizer = actors::parse_tokenizer(texts);
+  if (!tokenizer) {
+    out.warnings.push_back(tokenizer.error().why());
+    return;
+  }
+  out.tokens = tokenizer->vocab_size();
+  out.bos_id = tokenizer->bos_id();
+  out.eos_id = tokenizer->eos_id();
+  if (tokenizer->id_limit() > out.description.vocabulary)
+    out.warnings.push_back(text("the tokenizer has ids up to ", tokenizer->id_limit() - 1,
                                 ", the model's vocab_size is ", out.description.vocabulary));
+}
+
+void add_chat_facts(const actors::model_texts& texts, model_facts& out) {
   const auto chat = actors::parse_chat_template(texts);
   out.has_chat_template = chat.has_value();
   if (!chat && chat.error().code() != status_code::not_found)
@@ -137,12 +150,10 @@ constexpr command_info info = {
 result<model_facts> inspect_model(const storage::file_system& files, const std::string& path) {
   const auto directory = actors::model_directory::open(files, path);
   if (!directory) return fail(directory.error());
-  const auto texts = directory->read_texts();
+  const auto texts = directory->read_texts(/*tokenizer_needed=*/false);
   if (!texts) return fail(texts.error());
   auto description = model::parse_config(texts->config.content, texts->config.path);
   if (!description) return fail(description.error());
-  const auto tokenizer = actors::parse_tokenizer(*texts);
-  if (!tokenizer) return fail(tokenizer.error());
   const auto weights = directory->map_weights();
   if (!weights) return fail(weights.error());
   const auto survey = model::survey_weights(*description, weights->index);
@@ -155,7 +166,8 @@ result<model_facts> inspect_model(const storage::file_system& files, const std::
     out.kv_bytes_per_token +=
         compute::kv_page_bytes(model::kv_shape_of(layer.attention, page_tokens)) / page_tokens;
   add_weight_facts(*weights, out);
-  add_text_facts(*texts, *tokenizer, out);
+  add_tokenizer_facts(*texts, out);
+  add_chat_facts(*texts, out);
   for (const auto& name : survey->unused)
     out.warnings.push_back(text("tensor ", name, " is not used"));
   return out;

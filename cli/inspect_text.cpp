@@ -110,8 +110,10 @@ std::string facts_table(const model_facts& facts) {
           text(d.positions_max, ", rope ", name_of(d.rope.kind), ", theta ", d.rope.theta));
   out.row("vocabulary",
           text(d.vocabulary, d.tied_embeddings ? ", head tied to the embedding" : ""));
-  out.row("tokenizer", text(facts.tokens, " tokens, first ", id_text(facts.bos_id), ", end ",
-                            id_text(facts.eos_id)));
+  out.row("tokenizer", facts.tokens == 0
+                           ? "none"
+                           : text(facts.tokens, " tokens, first ", id_text(facts.bos_id), ", end ",
+                                  id_text(facts.eos_id)));
   out.row("chat template", facts.has_chat_template ? "yes" : "no");
   std::string types;
   for (const auto& [type, count] : facts.tensors_by_type)

@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,5 +63,9 @@ int main(int argc, char** argv) {
                                .input_is_terminal = isatty(STDIN_FILENO) == 1,
                                .variables = variables,
                                .commands = &commands};
-  return troupe::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
+  try {
+    return troupe::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) { // of the standard library: no memory, no more threads
+    return context.complain({troupe::status_code::exhausted, error.what()});
+  }
 }

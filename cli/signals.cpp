@@ -15,10 +15,17 @@ namespace {
 
 constexpr int wake_signal = SIGUSR1;
 
+// nohup has SIGHUP ignored, and means it: a blocked signal would reach us all the same.
+bool is_hangup_ignored() {
+  struct sigaction now = {};
+  return ::sigaction(SIGHUP, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, wake_signal}) sigaddset(&set, signal);
+  for (const int signal : {SIGINT, SIGTERM, wake_signal}) sigaddset(&set, signal);
+  if (!is_hangup_ignored()) sigaddset(&set, SIGHUP);
   return set;
 }
 

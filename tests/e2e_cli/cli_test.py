@@ -149,7 +149,8 @@ class model_test(cli_case):
         folder = self.copy()
         (folder / "tokenizer.json").unlink()
         self.expect(run("generate", "x", "--model", str(folder)), 3, f"{folder}/tokenizer.json: is missing")
-        self.expect(run("model", "inspect", str(GOLDEN / "mixtral_top3")), 3, "tokenizer.json")
+        self.expect(run("generate", "x", "--model", str(GOLDEN / "mixtral_top3")), 3, "mixtral_top3/tokenizer.json")
+        self.assertIn(b"tokenizer.json is missing", self.expect(run("model", "inspect", str(GOLDEN / "mixtral_top3")), 0))
 
     def test_a_family_nobody_knows(self):
         folder = self.copy()
@@ -219,6 +220,9 @@ class generate_test(cli_case):
         flags = ["generate", PROMPT, "--max-tokens", "30", "--temperature", "0"]
         self.assertEqual(self.expect(run(*flags), 0), self.expect(run(*flags), 0))
 
+    def test_no_tokens_are_the_prompt_alone(self):
+        self.assertEqual(self.expect(run("generate", PROMPT, "--max-tokens", "0"), 0), PROMPT.encode())
+
     def test_stop_texts_and_biases_reach_the_sampler(self):
         greedy = ["generate", PROMPT, "--no-echo", "--max-tokens", "30", "--temperature", "0"]
         text = self.expect(run(*greedy), 0).decode()
@@ -267,6 +271,16 @@ class interruption_test(cli_case):
             self.assertEqual(process.returncode, code, err)
             out.decode()  # no half character
             self.assertIn(b"generated", err)
+
+    def test_nohup_keeps_it_running(self):
+        for ignored, code in ((True, 0), (False, 129)):
+            flags = ["--max-tokens", "200", "--ignore-eos", "--n", "16", "--seed", "1"]
+            process = start("generate", PROMPT, *flags, preexec_fn=lambda: signal.signal(
+                signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL))
+            self.first_bytes(process)
+            process.send_signal(signal.SIGHUP)
+            err = process.communicate(timeout=SECONDS_MAX)[1]
+            self.assertEqual(process.returncode, code, err)
 
     def test_a_reader_that_leaves_ends_it_quietly(self):
         process = start(*LONG)

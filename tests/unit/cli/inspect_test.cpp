@@ -40,11 +40,27 @@ TEST(inspect, the_table_and_the_json_tell_the_same) {
   EXPECT_NE(json.find("\"per_token\": 2"), std::string::npos) << json;
 }
 
+TEST(inspect, looks_at_every_golden_checkpoint_though_they_have_no_tokenizer) {
+  const storage::posix_file_system files;
+  const std::string folder = TROUPE_SOURCE_DIR "/tests/golden/models";
+  const auto names = files.list(folder);
+  ASSERT_TRUE(names.has_value());
+  for (const auto& name : *names) {
+    const auto facts = inspect_model(files, folder + "/" + name);
+    ASSERT_TRUE(facts.has_value()) << facts.error().why();
+    EXPECT_GT(facts->parameters, 1000u) << name;
+    EXPECT_LE(facts->parameters_active, facts->parameters) << name;
+    ASSERT_EQ(facts->warnings.size(), 1u) << name;
+    EXPECT_NE(facts->warnings[0].find(name + "/tokenizer.json is missing"), std::string::npos);
+    EXPECT_NE(facts_table(*facts).find("tokenizer       none"), std::string::npos);
+  }
+}
+
 TEST(inspect, names_what_is_missing) {
   const storage::posix_file_system files;
-  const auto facts = inspect_model(files, TROUPE_SOURCE_DIR "/tests/golden/models/llama_base");
+  const auto facts = inspect_model(files, TROUPE_SOURCE_DIR "/tests/golden");
   ASSERT_FALSE(facts.has_value());
-  EXPECT_NE(facts.error().why().find("llama_base/tokenizer.json: is missing"), std::string::npos)
+  EXPECT_NE(facts.error().why().find("tests/golden: has no config.json"), std::string::npos)
       << facts.error().why();
 }
 
