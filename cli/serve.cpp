@@ -46,6 +46,11 @@ private:
 };
 
 result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings) {
+  if (!is_address(settings.host))
+    return fail(status_code::invalid_argument,
+                text("--host ", settings.host,
+                     " is no IP address of this machine; 127.0.0.1 is for itself alone, "
+                     "0.0.0.0 and :: for all networks"));
   std::vector<std::string> keys = settings.api_key;
   if (!settings.api_key_file.empty()) {
     const auto content = context.files.read_text(settings.api_key_file, key_file_bytes_max);

@@ -105,6 +105,9 @@ std::unique_ptr<command> make_serve();
 // Whether nobody beyond this machine can reach the address.
 bool is_loopback(std::string_view address);
 
+// Whether it can be listened on: an IP address, or "localhost". Names are not looked up.
+bool is_address(const std::string& host);
+
 // The keys of a file: one a line, empty lines and lines beginning with # left out.
 std::vector<std::string> keys_of_file(std::string_view content);
 

@@ -3,10 +3,20 @@
 
 #include "base/text.hpp"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+
 namespace troupe::cli {
 
 bool is_loopback(std::string_view address) {
   return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+bool is_address(const std::string& host) {
+  in6_addr bytes = {}; // room for either family
+  return host == "localhost" || ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
 }
 
 std::vector<std::string> keys_of_file(std::string_view content) {

@@ -537,6 +537,7 @@ class serve_test(cli_case):
 
     def test_open_networks_need_a_key(self):
         self.expect(run("serve", "--host", "0.0.0.0", "--port", "0"), 2, "--api-key", "--allow-open-network")
+        self.expect(run("serve", "--host", "example.com", "--port", "0"), 2, "--host example.com", "127.0.0.1")
         keys = self.scratch() / "keys"
         keys.write_text("# for the tests\nsesame\n")
         with server("--host", "0.0.0.0", "--api-key-file", str(keys), TROUPE_API_KEY="tahini") as running:

@@ -13,6 +13,13 @@ TEST(serve_rules, only_this_machine_is_loopback) {
     EXPECT_FALSE(is_loopback(outside)) << outside;
 }
 
+TEST(serve_rules, names_are_no_addresses) {
+  for (const char* address : {"127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1", "localhost"})
+    EXPECT_TRUE(is_address(address)) << address;
+  for (const char* other : {"", "example.com", "1.2.3", "1.2.3.4.5", "256.0.0.1", "[::1]", "*"})
+    EXPECT_FALSE(is_address(other)) << other;
+}
+
 TEST(serve_rules, a_key_file_has_a_key_a_line) {
   EXPECT_EQ(keys_of_file("# keys\n  first \r\n\nsecond"),
             (std::vector<std::string>{"first", "second"}));
