@@ -85,7 +85,8 @@ std::vector<std::string> golden_names() {
 
 std::filesystem::path golden_folder(const std::string& name) {
   const char* other = std::getenv("TROUPE_GOLDEN_MODELS");
-  const std::filesystem::path usual = std::filesystem::path(TROUPE_SOURCE_DIR) / "tests/golden/models";
+  const std::filesystem::path usual =
+      std::filesystem::path(TROUPE_SOURCE_DIR) / "tests/golden/models";
   return (other != nullptr ? other : usual) / name;
 }
 
