@@ -11,9 +11,8 @@
 namespace troupe::actors {
 namespace {
 
-void draw_one(std::span<const float> logits, row_draw& draw) {
+void draw_one(std::span<const float> logits, row_draw& draw, std::vector<float>& scratch) {
   const auto& request = *draw.request;
-  std::vector<float> scratch;
   auto outcome = draw.given ? model::score(logits, *draw.given, request.top_logprobs.value_or(0))
                             : model::sample({.logits = logits,
                                              .options = &request.sampling,
@@ -60,6 +59,7 @@ result<std::unique_ptr<step_pool>> step_pool::make(const options& options,
     if (!buffers) return fail(buffers.error().within("memory of a step"));
     entry made;
     made.frame.buffers = std::move(*buffers);
+    made.frame.draw_scratch.resize(options.limits.logit_rows_max);
     if (options.graph->experts > 0) made.frame.groups.emplace(*options.graph);
     pool->frames_.push_back(std::move(made));
   }
@@ -96,8 +96,8 @@ void step_pool::draw(compute::kernels& device, uint32_t slot) {
     model::head_logits(device, *options_.description, options_.weights->head,
                        options_.weights->head_matrix(), rows, frame.buffers);
     const auto logits = frame.buffers.logits;
-    device.for_each(static_cast<uint32_t>(group.size()), [&group, &logits](uint32_t i) {
-      draw_one({logits.row(i), logits.cols}, group[i]);
+    device.for_each(static_cast<uint32_t>(group.size()), [&group, &logits, &frame](uint32_t i) {
+      draw_one({logits.row(i), logits.cols}, group[i], frame.draw_scratch[i]);
     });
   }
 }

@@ -48,6 +48,7 @@ struct step_frame {
   std::vector<compute::kv_slot> slots;
   std::vector<std::vector<uint32_t>> tables; // page table of each sequence
   std::vector<row_draw> draws;
+  std::vector<std::vector<float>> draw_scratch; // per row of a group of logits, kept between steps
   model::step_buffers buffers;
   std::optional<dataflow::expert_groups> groups; // rebuilt by the router of each layer
 
