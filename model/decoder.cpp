@@ -97,8 +97,7 @@ void decoder::lay_out(std::span<const input> inputs) {
 }
 
 status decoder::run(const compute::executor::job& job) {
-  // waiver thread: the caller asked for logits in one call and waits here; no actor uses this
-  // class.
+  // waiver thread: the caller waits here for its logits; no actor uses this class.
   std::promise<status> done;
   const status accepted =
       executor_->submit(job, [&done](status outcome) { done.set_value(std::move(outcome)); });
