@@ -1,0 +1,54 @@
+// What every node of a cluster is configured with, equal on all of them.
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/status.hpp"
+#include "dataflow/pipeline.hpp"
+#include "schemas/cluster_messages.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::dataflow {
+
+using schemas::cluster_state;
+using schemas::no_node;
+using schemas::node_index;
+using schemas::node_report;
+
+struct cluster_layout {
+  std::vector<std::string> nodes; // names; a node is known by its place in this list
+  uint32_t voters = 1;            // the first so many keep the register; a majority decides
+  uint32_t stages = 1;
+  uint32_t shards = 1;
+  uint32_t shard_copies = 1; // wanted; fewer when there are fewer nodes
+  // From the model:
+  uint32_t layers = 0;
+  uint32_t experts = 0; // 0: a dense model, which has no shards
+
+  uint32_t majority() const { return voters / 2 + 1; }
+  bool is_voter(node_index node) const { return node < voters; }
+  std::optional<node_index> index_of(const std::string& name) const;
+};
+status validate(const cluster_layout& layout);
+
+struct cluster_timing {
+  duration report_every = std::chrono::milliseconds(100);
+  // A peer is suspected when a report is later than this many standard deviations allow, see
+  // phi_detector.
+  uint32_t suspect_phi = 8;
+  duration pause_allowed = std::chrono::milliseconds(300); // on top: hiccups that are no failure
+  duration silence_max = std::chrono::seconds(10);         // then it is down whatever phi says
+  duration vote_timeout = std::chrono::milliseconds(200);  // for an answer of a majority
+  duration readmit_first = std::chrono::seconds(1);  // a node that was excluded comes back not before;
+  duration readmit_max = std::chrono::seconds(60);   // doubles with every exclusion
+  duration resend_after = std::chrono::milliseconds(60); // of a frame not acknowledged
+  duration step_max = std::chrono::seconds(2);           // then a step is stuck
+  duration reroute_after = std::chrono::milliseconds(400); // then another copy of a shard is asked
+};
+status validate(const cluster_timing& timing);
+
+} // namespace troupe::dataflow

@@ -1,0 +1,37 @@
+// Suspicion of one peer from the gaps between its reports (Hayashibara et al., "The phi accrual
+// failure detector", SRDS 2004). Integer arithmetic throughout, so that every machine and compiler
+// suspects at the same nanosecond.
+#pragma once
+
+#include "base/clock.hpp"
+
+#include <cstdint>
+#include <deque>
+
+namespace troupe::dataflow {
+
+struct phi_options {
+  uint32_t threshold = 8;     // phi: -log10 of the probability that the report is merely late; 1..16
+  uint32_t samples_max = 64;  // gaps remembered
+  duration expected{};        // gap assumed before there are samples
+  duration deviation_min{};   // standard deviation is taken to be at least this
+  duration pause_allowed{};   // added to every gap
+  duration silence_max{};     // suspected after this in any case
+};
+
+class phi_detector {
+public:
+  explicit phi_detector(const phi_options& options);
+  // A report has come. The first one starts the watch.
+  void heard(time_point now);
+  bool watching() const;
+  // When the peer becomes suspect unless it is heard before. Requires watching().
+  time_point suspect_at() const;
+  bool suspect(time_point now) const; // false while not watching
+  time_point last_heard() const;
+  // phi itself times 1000, for people; saturates at 99'000.
+  uint32_t phi_milli(time_point now) const;
+  void reset();
+};
+
+} // namespace troupe::dataflow
