@@ -28,6 +28,9 @@ struct fault {
   std::optional<uint32_t> peer;             // for links: to
   duration lasts{};                         // 0: for good, or has no length
   std::map<std::string, int64_t> settings;  // what the catalogue's entry names
+  // Not empty: who it hits is found out when it happens, among those that play this role by then
+  // (leader, sequencer, stage, shard, idle); `node` then picks one of them.
+  std::string target;
   friend bool operator==(const fault&, const fault&) = default;
 };
 

@@ -22,6 +22,7 @@ struct scenario_cluster {
   uint32_t doors = 0; // nodes that take clients: the first so many; 0: all
   uint32_t sequences_max = 16;
   uint32_t queue_max = 64;
+  friend bool operator==(const scenario_cluster&, const scenario_cluster&) = default;
 };
 
 struct scenario_workload {
@@ -37,6 +38,7 @@ struct scenario_workload {
   uint32_t stop_percent = 10;       // with a stop text
   duration patience = std::chrono::seconds(3); // without an event a client goes to another door
   uint32_t retries_max = 100;
+  friend bool operator==(const scenario_workload&, const scenario_workload&) = default;
 };
 
 // So many faults of one kind, at random times within a window, on random targets; or at the n-th
@@ -50,6 +52,8 @@ struct antagonist {
   std::string target = "any"; // any, leader, voter, sequencer, stage, shard, door, idle, or a number
   duration lasts_min{}, lasts_max{}; // 0 .. 0: the catalogue's own range
   std::map<std::string, std::pair<int64_t, int64_t>> settings; // ranges
+  uint32_t percent = 100; // of the seeds it takes part in
+  friend bool operator==(const antagonist&, const antagonist&) = default;
 };
 
 struct scenario_expectation {
@@ -60,6 +64,7 @@ struct scenario_expectation {
   duration settle = std::chrono::seconds(30); // after the last fault everything ends within this
   bool core_only = false;          // liveness phase: a random majority core is healed, the rest
                                    // stays dead or cut off for ever
+  friend bool operator==(const scenario_expectation&, const scenario_expectation&) = default;
 };
 
 struct scenario {
@@ -69,6 +74,7 @@ struct scenario {
   scenario_workload workload;
   std::vector<antagonist> antagonists;
   scenario_expectation expect;
+  friend bool operator==(const scenario&, const scenario&) = default;
 };
 
 // Errors name the file, the key and what would be right.
