@@ -33,6 +33,7 @@ struct cluster_layout {
   bool is_voter(node_index node) const { return node < voters; }
   std::optional<node_index> index_of(const std::string& name) const;
 };
+// The message names the field, its value and the range.
 status validate(const cluster_layout& layout);
 
 struct cluster_timing {
@@ -45,6 +46,7 @@ struct cluster_timing {
   duration vote_timeout = std::chrono::milliseconds(200);  // for an answer of a majority
   duration readmit_first = std::chrono::seconds(1);  // a node that was excluded comes back not before;
   duration readmit_max = std::chrono::seconds(60);   // doubles with every exclusion
+  duration formation_wait = std::chrono::seconds(1); // for nodes that are late when a cluster begins
   duration resend_after = std::chrono::milliseconds(60); // of a frame not acknowledged
   duration step_max = std::chrono::seconds(2);           // then a step is stuck
   duration reroute_after = std::chrono::milliseconds(400); // then another copy of a shard is asked
