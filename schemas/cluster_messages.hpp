@@ -73,6 +73,9 @@ struct acceptor_state {
   ballot promised;
   ballot accepted;
   cluster_state value; // meaningful when accepted.round > 0
+  // Per voter: the nonce of its latest recovery known here (empty: of none). An answer that a voter
+  // gave before it lost its memory counts for nothing beside one that knows of the loss.
+  std::vector<uint64_t> recovered = {};
   friend bool operator==(const acceptor_state&, const acceptor_state&) = default;
 };
 
@@ -86,6 +89,7 @@ struct register_promise {
   ballot promised;   // refused: what the voter has promised instead
   ballot accepted;
   cluster_state value;
+  std::vector<uint64_t> recovered = {}; // as in acceptor_state
   friend bool operator==(const register_promise&, const register_promise&) = default;
 };
 struct register_accept {
@@ -97,12 +101,13 @@ struct register_accepted {
   ballot number;
   bool granted = false;
   ballot promised; // refused: what the voter has promised instead
+  std::vector<uint64_t> recovered = {}; // as in acceptor_state
   friend bool operator==(const register_accepted&, const register_accepted&) = default;
 };
 // From a voter whose memory is gone; it votes again when a majority of the *other* voters has told
 // it what they know (Liskov and Cowling, "Viewstamped Replication Revisited", 2012, section 4.3).
 struct register_recover {
-  uint64_t nonce = 0;
+  uint64_t nonce = 0; // its incarnation: greater than in every recovery before
   friend bool operator==(const register_recover&, const register_recover&) = default;
 };
 struct register_recovered {
