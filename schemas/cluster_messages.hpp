@@ -44,17 +44,17 @@ struct cluster_state {
 struct node_report {
   node_index node = no_node;
   uint64_t incarnation = 0;
-  uint64_t number = 0;      // counts this incarnation's reports
-  uint64_t epoch = 0;       // of the newest agreed state it knows
-  uint64_t epoch_ready = 0; // every part of it here works by this epoch, older work is done
-  uint64_t epoch_go = 0;    // leader: everybody was ready for this epoch
-  uint64_t epoch_stuck = 0; // a step of this epoch does not come to an end
-  uint64_t generation = 0;  // parts restarted so far; a new one asks for a new epoch
-  uint64_t stages_lost = 0; // of these attention stages, whose KV pages are gone
-  bool serving = true;      // its device works
-  bool draining = false;    // wants to leave in good order
-  bool leads = false;       // takes itself for the leader
-  bool majority = false;    // hears a majority of the voters, which hear it
+  uint64_t number = 0;         // counts this incarnation's reports
+  uint64_t epoch = 0;          // of the newest agreed state it knows
+  uint64_t epoch_ready = 0;    // every part of it here works by this epoch, older work is done
+  uint64_t epoch_go = 0;       // leader: everybody was ready for this epoch
+  uint64_t epoch_stuck = 0;    // a step of this epoch does not come to an end
+  uint64_t generation = 0;     // parts restarted so far; a new one asks for a new epoch
+  uint64_t stages_lost = 0;    // of these attention stages, whose KV pages are gone
+  bool serving = true;         // its device works
+  bool draining = false;       // wants to leave in good order
+  bool leads = false;          // takes itself for the leader
+  bool majority = false;       // hears a majority of the voters, which hear it
   std::vector<uint64_t> hears; // per node: the incarnation heard lately, 0: none
   friend bool operator==(const node_report&, const node_report&) = default;
 };
@@ -84,9 +84,9 @@ struct register_prepare {
   friend bool operator==(const register_prepare&, const register_prepare&) = default;
 };
 struct register_promise {
-  ballot number;     // the one answered
+  ballot number; // the one answered
   bool granted = false;
-  ballot promised;   // refused: what the voter has promised instead
+  ballot promised; // refused: what the voter has promised instead
   ballot accepted;
   cluster_state value;
   std::vector<uint64_t> recovered = {}; // as in acceptor_state
@@ -100,7 +100,7 @@ struct register_accept {
 struct register_accepted {
   ballot number;
   bool granted = false;
-  ballot promised; // refused: what the voter has promised instead
+  ballot promised;                      // refused: what the voter has promised instead
   std::vector<uint64_t> recovered = {}; // as in acceptor_state
   friend bool operator==(const register_accepted&, const register_accepted&) = default;
 };

@@ -1,220 +1,294 @@
-// Copies between the struct and Cap'n Proto, and keeps kj's exceptions in.
+// Between the structs and Cap'n Proto's messages, keeping kj's exceptions in.
 #include "schemas/frame_codec.hpp"
 
 #include "base/text.hpp"
+#include "schemas/cluster.capnp.h"
+#include "schemas/cluster_wire.hpp"
 #include "schemas/frame.capnp.h"
+#include "schemas/pipeline.capnp.h"
+#include "schemas/pipeline_wire.hpp"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <kj/exception.h>
+#include <kj/io.h>
 
+#include <array>
 #include <cstring>
 #include <new>
-#include <optional>
 
 namespace troupe::schemas {
 namespace {
 
-static_assert(static_cast<uint16_t>(wire::FrameKind::TENSOR) ==
-              static_cast<uint16_t>(frame_kind::tensor));
-static_assert(static_cast<uint16_t>(wire::ElementType::U8) ==
-              static_cast<uint16_t>(element_type::u8));
-
 constexpr size_t word_bytes = sizeof(capnp::word);
 static_assert(word_bytes == 8);
+constexpr size_t checksum_bytes = 8;
+constexpr int nesting_max = 8; // frame, body, state, placement, list, list
 
-status broken(std::string why) {
-  return status(status_code::corrupt, text("frame header: ", why));
+// Most messages fit, and then nothing is allocated but the result. Part of the format only in so
+// far as equal headers must have equal bytes.
+using scratch_words = std::array<capnp::word, 256>;
+
+status broken(const char* what, std::string why) {
+  return status(status_code::corrupt, text(what, ": ", why));
 }
 
-std::string text_of(const kj::Exception& error) {
-  return error.getDescription().cStr();
+void put_checksum(std::vector<std::byte>& frame) {
+  const uint64_t sum = checksum_of(std::span(frame).subspan(checksum_bytes));
+  for (size_t i = 0; i < checksum_bytes; ++i) frame[i] = static_cast<std::byte>(sum >> (8 * i));
 }
 
-template <class Number, class List>
-void copy_to(const std::vector<Number>& from, List to) {
-  for (size_t i = 0; i < from.size(); ++i) to.set(static_cast<unsigned>(i), from[i]);
+uint64_t stated_checksum(std::span<const std::byte> frame) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < checksum_bytes; ++i) sum |= std::to_integer<uint64_t>(frame[i]) << (8 * i);
+  return sum;
 }
 
-template <class Number, class List>
-std::vector<Number> copy_from(const List& from) {
-  std::vector<Number> out;
-  out.reserve(from.size());
-  for (const Number value : from) out.push_back(value);
-  return out;
+struct encode_options {
+  const char* what;    // for messages
+  size_t prefix_bytes; // left free in front
+  size_t bytes_max;    // prefix included
+};
+
+// `fill` gets the empty message.
+template <class Fill>
+result<std::vector<std::byte>> encode_message(const encode_options& options, Fill fill) {
+  try {
+    scratch_words scratch;
+    std::memset(static_cast<void*>(scratch.data()), 0, sizeof scratch);
+    capnp::MallocMessageBuilder message(kj::arrayPtr(scratch.data(), scratch.size()));
+    fill(message);
+    const size_t bytes =
+        options.prefix_bytes + capnp::computeSerializedSizeInWords(message) * word_bytes;
+    if (bytes > options.bytes_max)
+      return fail(broken(options.what, text("has ", bytes, " bytes, more than the ",
+                                            options.bytes_max, " allowed")));
+    std::vector<std::byte> out(bytes);
+    kj::ArrayOutputStream stream(
+        kj::arrayPtr(reinterpret_cast<kj::byte*>(out.data()) + options.prefix_bytes,
+                     bytes - options.prefix_bytes));
+    capnp::writeMessage(stream, message);
+    return out;
+  } catch (const kj::Exception& error) {
+    return fail(broken(options.what, error.getDescription().cStr()));
+  } catch (const std::bad_alloc&) {
+    return fail(status_code::exhausted, text(options.what, ": no memory to write it"));
+  }
 }
 
-void write_to(const frame_header& from, wire::FrameHeader::Builder to) {
-  to.setProtocolVersion(from.protocol_version);
-  to.setKind(static_cast<wire::FrameKind>(from.kind));
-  to.setSourceNode(from.source_node);
-  to.setSourceIncarnation(from.source_incarnation);
-  to.setPlacementEpoch(from.placement_epoch);
-  to.setStep(from.step);
-  to.setLayer(from.layer);
-  to.setTargetRole(from.target_role);
-  copy_to(from.expert_ids, to.initExpertIds(static_cast<unsigned>(from.expert_ids.size())));
-  copy_to(from.row_map, to.initRowMap(static_cast<unsigned>(from.row_map.size())));
-  to.setElementType(static_cast<wire::ElementType>(from.type));
-  copy_to(from.shape, to.initShape(static_cast<unsigned>(from.shape.size())));
-  to.setPayloadBytes(from.payload_bytes);
-  to.setPayloadChecksum(from.payload_checksum);
-}
-
-// Sizes are looked at before anything is copied: a few bytes can promise a very long list.
-status check_sizes(wire::FrameHeader::Reader from, const frame_limits& limits) {
-  if (from.getSourceNode().size() > limits.name_bytes_max ||
-      from.getTargetRole().size() > limits.name_bytes_max)
-    return broken("a name is too long");
-  if (from.getExpertIds().size() > limits.expert_ids_max) return broken("too many experts");
-  if (from.getRowMap().size() > limits.row_map_max) return broken("too many rows");
-  if (from.getShape().size() > limits.dimensions_max) return broken("too many dimensions");
-  return {};
-}
-
-frame_header read_from(wire::FrameHeader::Reader from) {
-  frame_header out;
-  out.protocol_version = from.getProtocolVersion();
-  out.kind = static_cast<frame_kind>(from.getKind());
-  out.source_node = from.getSourceNode().cStr();
-  out.source_incarnation = from.getSourceIncarnation();
-  out.placement_epoch = from.getPlacementEpoch();
-  out.step = from.getStep();
-  out.layer = from.getLayer();
-  out.target_role = from.getTargetRole().cStr();
-  out.expert_ids = copy_from<uint32_t>(from.getExpertIds());
-  out.row_map = copy_from<uint32_t>(from.getRowMap());
-  out.type = static_cast<element_type>(from.getElementType());
-  out.shape = copy_from<uint64_t>(from.getShape());
-  out.payload_bytes = from.getPayloadBytes();
-  out.payload_checksum = from.getPayloadChecksum();
-  return out;
-}
-
-// A zero byte inside a name would be cut off on the other side.
-bool is_plain(const std::string& name) {
-  return name.find('\0') == std::string::npos;
-}
-
-std::optional<uint64_t> tensor_bytes(const frame_header& header) {
-  uint64_t total = element_bytes(header.type);
-  for (const uint64_t dimension : header.shape)
-    if (__builtin_mul_overflow(total, dimension, &total)) return std::nullopt;
-  return total;
-}
-
-status validate_tensor(const frame_header& header) {
-  if (header.type == element_type::none || header.shape.empty())
-    return broken("a tensor has no type or no shape");
-  const auto bytes = tensor_bytes(header);
-  if (!bytes || *bytes != header.payload_bytes)
-    return broken(text("a payload of ", header.payload_bytes, " bytes does not fit its shape"));
-  if (!header.row_map.empty() && header.row_map.size() != header.shape[0])
-    return broken(text("a row map of ", header.row_map.size(), " for ", header.shape[0], " rows"));
-  return {};
-}
-
-result<frame_header> decode_words(kj::ArrayPtr<const capnp::word> words,
-                                  const frame_limits& limits) {
+template <class Root, class Read>
+auto decode_words(kj::ArrayPtr<const capnp::word> words, const char* what, Read read_root)
+    -> decltype(read_root(std::declval<typename Root::Reader>())) {
   capnp::ReaderOptions options;
   // Pointers may refer to the same words over and over; this bounds the work they cause.
-  options.traversalLimitInWords = limits.header_bytes_max / word_bytes * 2;
-  options.nestingLimit = 8;
+  options.traversalLimitInWords = words.size() * 2 + 64;
+  options.nestingLimit = nesting_max;
   capnp::FlatArrayMessageReader reader(words, options);
-  if (reader.getEnd() != words.end()) return fail(broken("bytes are left over"));
-  const auto root = reader.getRoot<wire::FrameHeader>();
-  if (const auto sizes = check_sizes(root, limits); !sizes.ok()) return fail(sizes);
-  return read_from(root);
+  if (reader.getEnd() != words.end()) return fail(broken(what, "bytes are left over"));
+  return read_root(reader.getRoot<Root>());
 }
+
+// `read_root` gets the reader of the root and answers with a result.
+template <class Root, class Read>
+auto decode_message(std::span<const std::byte> bytes, const char* what, Read read_root)
+    -> decltype(read_root(std::declval<typename Root::Reader>())) {
+  if (bytes.empty() || bytes.size() % word_bytes != 0)
+    return fail(broken(what, text("a message of ", bytes.size(), " bytes")));
+  const size_t size = bytes.size() / word_bytes;
+  try {
+    // Cap'n Proto reads words where they lie, so they must lie on their own boundary.
+    if (reinterpret_cast<uintptr_t>(bytes.data()) % word_bytes == 0) {
+      const auto* words = reinterpret_cast<const capnp::word*>(bytes.data());
+      return decode_words<Root>(kj::arrayPtr(words, size), what, read_root);
+    }
+    auto words = kj::heapArray<capnp::word>(size);
+    std::memcpy(words.asBytes().begin(), bytes.data(), bytes.size());
+    return decode_words<Root>(words.asPtr(), what, read_root);
+  } catch (const kj::Exception& error) {
+    return fail(broken(what, error.getDescription().cStr()));
+  } catch (const std::bad_alloc&) {
+    return fail(status_code::exhausted, text(what, ": no memory to read it"));
+  }
+}
+
+// -- frames
+
+constexpr const char* frame_name = "frame header";
+using wire_header = wire::FrameHeader;
+
+struct body_writer {
+  wire_header::Body::Builder to;
+
+  void operator()(std::monostate) { to.setNothing(); }
+  void operator()(const node_report& from) { write(from, to.initNodeReport()); }
+  void operator()(const register_prepare& from) { write(from, to.initRegisterPrepare()); }
+  void operator()(const register_promise& from) { write(from, to.initRegisterPromise()); }
+  void operator()(const register_accept& from) { write(from, to.initRegisterAccept()); }
+  void operator()(const register_accepted& from) { write(from, to.initRegisterAccepted()); }
+  void operator()(const register_recover& from) { write(from, to.initRegisterRecover()); }
+  void operator()(const register_recovered& from) { write(from, to.initRegisterRecovered()); }
+  void operator()(const state_update& from) { write(from, to.initStateUpdate()); }
+  void operator()(const stage_forward& from) { write(from, to.initStageForward()); }
+  void operator()(const stage_done& from) { write(from, to.initStageDone()); }
+  void operator()(const shard_forward& from) { write(from, to.initShardForward()); }
+  void operator()(const shard_done& from) { write(from, to.initShardDone()); }
+  void operator()(const step_failure& from) { write(from, to.initStepFailure()); }
+  void operator()(const submission& from) { write(from, to.initSubmission()); }
+  void operator()(const choice_end& from) { write(from, to.initChoiceEnd()); }
+  void operator()(const emission& from) { write(from, to.initEmission()); }
+  void operator()(const request_failure& from) { write(from, to.initRequestFailure()); }
+};
+
+void write_header(const frame_header& from, wire_header::Builder to) {
+  to.setProtocolVersion(frame_protocol_version);
+  to.setSource(from.source);
+  to.setSourceIncarnation(from.source_incarnation);
+  to.setTarget(from.target);
+  to.setTargetIncarnation(from.target_incarnation);
+  to.setEpoch(from.epoch);
+  to.setLinkNumber(from.link_number);
+  to.setLinkAck(from.link_ack);
+  to.setRows(from.rows);
+  to.setColumns(from.columns);
+  to.setPayloadChecksum(from.payload_checksum);
+  std::visit(body_writer{to.getBody()}, from.body);
+}
+
+struct body_reader {
+  frame_body& to;
+  const frame_limits& limits;
+  wire_budget& budget;
+
+  // False for a kind of body that a later program has added.
+  bool read_from(wire_header::Body::Reader from) {
+    switch (from.which()) {
+      case wire_header::Body::NOTHING:
+        return true;
+      case wire_header::Body::NODE_REPORT:
+        return take<node_report>(from.getNodeReport());
+      case wire_header::Body::REGISTER_PREPARE:
+        return take<register_prepare>(from.getRegisterPrepare());
+      case wire_header::Body::REGISTER_PROMISE:
+        return take<register_promise>(from.getRegisterPromise());
+      case wire_header::Body::REGISTER_ACCEPT:
+        return take<register_accept>(from.getRegisterAccept());
+      case wire_header::Body::REGISTER_ACCEPTED:
+        return take<register_accepted>(from.getRegisterAccepted());
+      case wire_header::Body::REGISTER_RECOVER:
+        return take<register_recover>(from.getRegisterRecover());
+      case wire_header::Body::REGISTER_RECOVERED:
+        return take<register_recovered>(from.getRegisterRecovered());
+      case wire_header::Body::STATE_UPDATE:
+        return take<state_update>(from.getStateUpdate());
+      case wire_header::Body::STAGE_FORWARD:
+        return take<stage_forward>(from.getStageForward());
+      case wire_header::Body::STAGE_DONE:
+        return take<stage_done>(from.getStageDone());
+      case wire_header::Body::SHARD_FORWARD:
+        return take<shard_forward>(from.getShardForward());
+      case wire_header::Body::SHARD_DONE:
+        return take<shard_done>(from.getShardDone());
+      case wire_header::Body::STEP_FAILURE:
+        return take<step_failure>(from.getStepFailure());
+      case wire_header::Body::SUBMISSION:
+        return take<submission>(from.getSubmission());
+      case wire_header::Body::CHOICE_END:
+        return take<choice_end>(from.getChoiceEnd());
+      case wire_header::Body::EMISSION:
+        return take<emission>(from.getEmission());
+      case wire_header::Body::REQUEST_FAILURE:
+        return take<request_failure>(from.getRequestFailure());
+    }
+    return false;
+  }
+
+private:
+  template <class Message, class Reader>
+  bool take(Reader from) {
+    read(from, to.emplace<Message>(), limits, budget);
+    return true;
+  }
+};
+
+result<frame_header> read_header(wire_header::Reader from, const frame_limits& limits) {
+  if (const uint32_t version = from.getProtocolVersion(); version != frame_protocol_version)
+    return fail(status_code::unsupported, text(frame_name, ": protocol version ", version,
+                                               ", this program speaks ", frame_protocol_version));
+  frame_header out;
+  out.source = from.getSource();
+  out.source_incarnation = from.getSourceIncarnation();
+  out.target = from.getTarget();
+  out.target_incarnation = from.getTargetIncarnation();
+  out.epoch = from.getEpoch();
+  out.link_number = from.getLinkNumber();
+  out.link_ack = from.getLinkAck();
+  out.rows = from.getRows();
+  out.columns = from.getColumns();
+  out.payload_checksum = from.getPayloadChecksum();
+  wire_budget budget;
+  const auto body = from.getBody();
+  if (!body_reader{out.body, limits, budget}.read_from(body))
+    return fail(status_code::unsupported,
+                text(frame_name, ": a body of kind ", static_cast<unsigned>(body.which()),
+                     ", which this program does not know"));
+  if (budget.problem() != nullptr)
+    return fail(broken(frame_name, text("too many ", budget.problem())));
+  if (auto valid = validate(out, limits); !valid.ok()) return fail(std::move(valid));
+  return out;
+}
+
+constexpr const char* state_name = "state of a voter";
 
 } // namespace
 
-size_t element_bytes(element_type type) {
-  switch (type) {
-    case element_type::f32:
-      return 4;
-    case element_type::bf16:
-    case element_type::f16:
-      return 2;
-    case element_type::u8:
-      return 1;
-    case element_type::none:
-      return 0;
-  }
-  return 0;
+result<std::vector<std::byte>> encode_frame(const frame_header& header,
+                                            const frame_limits& limits) {
+  if (auto valid = validate(header, limits); !valid.ok()) return fail(std::move(valid));
+  auto out = encode_message(
+      {.what = frame_name, .prefix_bytes = checksum_bytes, .bytes_max = limits.header_bytes_max},
+      [&header](capnp::MessageBuilder& message) {
+        write_header(header, message.initRoot<wire_header>());
+      });
+  if (out) put_checksum(*out);
+  return out;
 }
 
-status validate(const frame_header& header, const frame_limits& limits) {
-  if (header.protocol_version != frame_protocol_version)
-    return status(status_code::unsupported,
-                  text("frame header: protocol version ", header.protocol_version,
-                       ", this program speaks ", frame_protocol_version));
-  if (header.kind > frame_kind::tensor) return broken("unknown kind");
-  if (header.type > element_type::u8) return broken("unknown element type");
-  if (header.source_node.empty() || header.source_node.size() > limits.name_bytes_max ||
-      !is_plain(header.source_node))
-    return broken("the source node has no usable name");
-  if (header.target_role.size() > limits.name_bytes_max || !is_plain(header.target_role))
-    return broken("the target role has no usable name");
-  if (header.expert_ids.size() > limits.expert_ids_max) return broken("too many experts");
-  if (header.row_map.size() > limits.row_map_max) return broken("too many rows");
-  if (header.shape.size() > limits.dimensions_max) return broken("too many dimensions");
-  if (header.payload_bytes > limits.payload_bytes_max)
-    return broken(text("a payload of ", header.payload_bytes, " bytes, more than ",
-                       limits.payload_bytes_max));
-  return header.kind == frame_kind::tensor ? validate_tensor(header) : status();
+result<frame_header> decode_frame(std::span<const std::byte> bytes, const frame_limits& limits) {
+  if (bytes.size() <= checksum_bytes || bytes.size() > limits.header_bytes_max)
+    return fail(broken(frame_name, text("has ", bytes.size(), " bytes, expected up to ",
+                                        limits.header_bytes_max)));
+  const auto message = bytes.subspan(checksum_bytes);
+  if (stated_checksum(bytes) != checksum_of(message))
+    return fail(broken(frame_name, "the checksum does not match"));
+  return decode_message<wire_header>(message, frame_name, [&limits](wire_header::Reader root) {
+    return read_header(root, limits);
+  });
 }
 
-result<std::vector<std::byte>> encode_header(const frame_header& header,
+result<std::vector<std::byte>> encode_acceptor_state(const acceptor_state& state,
+                                                     const frame_limits& limits) {
+  if (auto valid = validate(state, limits); !valid.ok()) return fail(std::move(valid));
+  return encode_message(
+      {.what = state_name, .prefix_bytes = 0, .bytes_max = limits.header_bytes_max},
+      [&state](capnp::MessageBuilder& message) {
+        write(state, message.initRoot<wire::AcceptorState>());
+      });
+}
+
+result<acceptor_state> decode_acceptor_state(std::span<const std::byte> bytes,
                                              const frame_limits& limits) {
-  if (const auto valid = validate(header, limits); !valid.ok()) return fail(valid);
-  try {
-    capnp::MallocMessageBuilder message;
-    write_to(header, message.initRoot<wire::FrameHeader>());
-    const auto words = capnp::messageToFlatArray(message);
-    const auto bytes = words.asBytes();
-    if (bytes.size() > limits.header_bytes_max)
-      return fail(broken(text("has ", bytes.size(), " bytes")));
-    std::vector<std::byte> out(bytes.size());
-    std::memcpy(out.data(), bytes.begin(), bytes.size());
-    return out;
-  } catch (const kj::Exception& error) {
-    return fail(broken(text_of(error)));
-  } catch (const std::bad_alloc&) {
-    return fail(status_code::exhausted, "frame header: no memory to write it");
-  }
-}
-
-result<frame_header> decode_header(std::span<const std::byte> bytes, const frame_limits& limits) {
-  if (bytes.empty() || bytes.size() % word_bytes != 0 || bytes.size() > limits.header_bytes_max)
-    return fail(broken(text("has ", bytes.size(), " bytes")));
-  try {
-    // Cap'n Proto reads words where they lie, so they must lie on their own boundary.
-    auto words = kj::heapArray<capnp::word>(bytes.size() / word_bytes);
-    std::memcpy(words.asBytes().begin(), bytes.data(), bytes.size());
-    auto header = decode_words(words, limits);
-    if (!header) return header;
-    if (const auto valid = validate(*header, limits); !valid.ok()) return fail(valid);
-    return header;
-  } catch (const kj::Exception& error) {
-    return fail(broken(text_of(error)));
-  } catch (const std::bad_alloc&) {
-    return fail(status_code::exhausted, "frame header: no memory to read it");
-  }
-}
-
-uint64_t checksum_of(std::span<const std::byte> payload) {
-  constexpr uint64_t prime = 0x100000001b3;
-  uint64_t state = 0xcbf29ce484222325 ^ (payload.size() * 0x9e3779b97f4a7c15);
-  while (payload.size() >= 8) {
-    uint64_t word = 0; // little-endian by hand: both ends must agree
-    for (size_t i = 0; i < 8; ++i) word |= std::to_integer<uint64_t>(payload[i]) << (8 * i);
-    state = (state ^ word) * prime;
-    state ^= state >> 29;
-    payload = payload.subspan(8);
-  }
-  for (const std::byte each : payload) state = (state ^ std::to_integer<uint64_t>(each)) * prime;
-  return state ^ (state >> 32);
+  if (bytes.size() > limits.header_bytes_max)
+    return fail(broken(state_name, text("has ", bytes.size(), " bytes")));
+  return decode_message<wire::AcceptorState>(
+      bytes, state_name, [&limits](wire::AcceptorState::Reader root) -> result<acceptor_state> {
+        acceptor_state out;
+        wire_budget budget;
+        read(root, out, limits, budget);
+        if (budget.problem() != nullptr)
+          return fail(broken(state_name, text("too many ", budget.problem())));
+        if (auto valid = validate(out, limits); !valid.ok()) return fail(std::move(valid));
+        return out;
+      });
 }
 
 } // namespace troupe::schemas

@@ -13,11 +13,11 @@ namespace troupe::schemas {
 struct step_rows {
   std::vector<int32_t> tokens;
   std::vector<uint32_t> positions;
-  std::vector<uint32_t> slots;          // of the KV cache
-  std::vector<uint32_t> sequence_of;    // index into tables
-  std::vector<uint32_t> prompt_lengths; // of each row's sequence
+  std::vector<uint32_t> slots;               // of the KV cache
+  std::vector<uint32_t> sequence_of;         // index into tables
+  std::vector<uint32_t> prompt_lengths;      // of each row's sequence
   std::vector<std::vector<uint32_t>> tables; // KV pages of each sequence
-  std::vector<uint32_t> wanted_rows;    // whose hidden state comes back at the end, ascending
+  std::vector<uint32_t> wanted_rows;         // whose hidden state comes back at the end, ascending
   friend bool operator==(const step_rows&, const step_rows&) = default;
 };
 
@@ -68,8 +68,8 @@ struct step_failure {
 
 // A request as the sequencer needs it. Floats travel as their bits.
 struct submission {
-  uint64_t handle = 0; // unique in the cluster's life
-  int64_t age_ns = 0;  // how long ago it arrived at its door
+  uint64_t handle = 0;                // unique in the cluster's life
+  int64_t age_ns = 0;                 // how long ago it arrived at its door
   std::optional<int64_t> deadline_ns; // from now
   std::string id;
   std::vector<int32_t> prompt;
