@@ -24,10 +24,10 @@ struct fault_trigger {
 struct fault {
   std::string id; // "F03", see catalogue.hpp
   fault_trigger when;
-  uint32_t node = 0;                        // where; for links: from
-  std::optional<uint32_t> peer;             // for links: to
-  duration lasts{};                         // 0: for good, or has no length
-  std::map<std::string, int64_t> settings;  // what the catalogue's entry names
+  uint32_t node = 0;                       // where; for links: from
+  std::optional<uint32_t> peer;            // for links: to
+  duration lasts{};                        // 0: for good, or has no length
+  std::map<std::string, int64_t> settings; // what the catalogue's entry names
   // Not empty: who it hits is found out when it happens, among those that play this role by then
   // (leader, sequencer, stage, shard, idle); `node` then picks one of them.
   std::string target;

@@ -30,12 +30,12 @@ struct scenario_workload {
   duration over = std::chrono::milliseconds(600); // arrivals are spread over this
   uint32_t prompt_tokens_min = 4, prompt_tokens_max = 24;
   uint32_t answer_tokens_min = 4, answer_tokens_max = 12;
-  uint32_t choices_max = 2;         // n of a request is 1 .. this
-  uint32_t shared_prefix_percent = 30; // requests that begin like another one
-  uint32_t cancel_percent = 5;      // leave in the middle
-  uint32_t greedy_percent = 25;     // temperature 0
-  uint32_t logprobs_percent = 30;   // whose logits are compared bit by bit
-  uint32_t stop_percent = 10;       // with a stop text
+  uint32_t choices_max = 2;                    // n of a request is 1 .. this
+  uint32_t shared_prefix_percent = 30;         // requests that begin like another one
+  uint32_t cancel_percent = 5;                 // leave in the middle
+  uint32_t greedy_percent = 25;                // temperature 0
+  uint32_t logprobs_percent = 30;              // whose logits are compared bit by bit
+  uint32_t stop_percent = 10;                  // with a stop text
   duration patience = std::chrono::seconds(3); // without an event a client goes to another door
   uint32_t retries_max = 100;
   friend bool operator==(const scenario_workload&, const scenario_workload&) = default;
@@ -44,26 +44,27 @@ struct scenario_workload {
 // So many faults of one kind, at random times within a window, on random targets; or at the n-th
 // hit of a probe.
 struct antagonist {
-  std::string id;  // "F03"
+  std::string id; // "F03"
   uint32_t count_min = 1, count_max = 1;
   duration from = std::chrono::milliseconds(100), until = std::chrono::milliseconds(1500);
   std::string probe; // instead of a time: at one of the first nth_max hits
   uint64_t nth_max = 20;
-  std::string target = "any"; // any, leader, voter, sequencer, stage, shard, door, idle, or a number
-  duration lasts_min{}, lasts_max{}; // 0 .. 0: the catalogue's own range
+  std::string target =
+      "any"; // any, leader, voter, sequencer, stage, shard, door, idle, or a number
+  duration lasts_min{}, lasts_max{};                           // 0 .. 0: the catalogue's own range
   std::map<std::string, std::pair<int64_t, int64_t>> settings; // ranges
-  uint32_t percent = 100; // of the seeds it takes part in
+  uint32_t percent = 100;                                      // of the seeds it takes part in
   friend bool operator==(const antagonist&, const antagonist&) = default;
 };
 
 struct scenario_expectation {
-  bool explicit_errors = false;    // streams may end with an error (never with wrong bytes)
-  bool survivable = true;          // the plan spares what the last copy of anything lies on
-  std::string fails_with;          // negative ones: the invariant that must be reported, or the
-                                   // status every stream must end with
+  bool explicit_errors = false; // streams may end with an error (never with wrong bytes)
+  bool survivable = true;       // the plan spares what the last copy of anything lies on
+  std::string fails_with;       // negative ones: the invariant that must be reported, or the
+                                // status every stream must end with
   duration settle = std::chrono::seconds(30); // after the last fault everything ends within this
-  bool core_only = false;          // liveness phase: a random majority core is healed, the rest
-                                   // stays dead or cut off for ever
+  bool core_only = false; // liveness phase: a random majority core is healed, the rest
+                          // stays dead or cut off for ever
   friend bool operator==(const scenario_expectation&, const scenario_expectation&) = default;
 };
 
