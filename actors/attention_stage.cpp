@@ -2,9 +2,11 @@
 // router, one executor job per piece. A layer without experts is finished here.
 #include "actors/attention_stage.hpp"
 
+#include "actors/carriage.hpp"
 #include "actors/routes.hpp"
 #include "actors/stage_memory.hpp"
 #include "actors/step_pool.hpp"
+#include "base/text.hpp"
 #include "model/layers.hpp"
 
 #include <caf/send.hpp>
@@ -18,11 +20,12 @@ struct layer_computed {
   uint64_t step = 0;
   uint32_t slot = 0;
   uint32_t layer = 0;
+  status_code code = status_code::ok;
 };
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, layer_computed& x) {
-  return f(caf::meta::type_name("layer_computed"), x.epoch, x.step, x.slot, x.layer);
+  return f(caf::meta::type_name("layer_computed"), x.epoch, x.step, x.slot, x.layer, x.code);
 }
 
 namespace {
@@ -67,22 +70,51 @@ struct attention_stage_state {
 
   void begin(const forward_batch& in) {
     if (in.epoch != epoch) return; // fenced
-    submit({in.epoch, in.step, in.slot, options.layers.begin});
+    uint32_t slot = in.slot;
+    if (in.carried.value) {
+      slot = options.steps->stage_slot(options.stage);
+      auto& frame = options.steps->at(slot);
+      if (const auto s = check(*in.carried, in_carriage()); !s.ok())
+        return fail(in.step, s.within(text("attention_stage/", options.stage)));
+      frame.take(in.carried->rows, in.carried->hidden);
+    }
+    options.trace->hit("stage.started", in.step);
+    submit({in.epoch, in.step, slot, options.layers.begin});
+  }
+
+  carriage_limits in_carriage() const {
+    const auto& frame = options.steps->at(0);
+    return {.rows_max = frame.buffers.limits.rows_max,
+            .columns = options.layers.begin == 0 ? 0 : frame.buffers.hidden.cols,
+            .slots = options.memory->page_count * options.memory->page_tokens,
+            .pages = options.memory->page_count,
+            .vocabulary = options.description->vocabulary};
   }
 
   void submit(const layer_computed& piece) {
     auto work = [options = options, piece](compute::kernels& device) {
       compute_layer(device, options, piece.slot, piece.layer);
     };
-    auto done = [to = caf::actor_cast<self_type>(self), piece](const status&) {
-      caf::anon_send(to, piece);
+    auto done = [to = caf::actor_cast<self_type>(self), piece](const status& s) {
+      auto told = piece;
+      told.code = s.code();
+      caf::anon_send(to, told);
     };
     if (const auto s = options.executor->submit(std::move(work), std::move(done)); !s.ok())
-      self->send(routes->sequencer, step_failed{piece.epoch, piece.step, s.code(), s.why()});
+      fail(piece.step, s);
+  }
+
+  // A lost device is the node's trouble, not that of the requests in the step.
+  void fail(uint64_t step, const status& why) {
+    if (why.code() == status_code::device_lost)
+      return self->send(routes->supervisor, device_failed{epoch, why.why()});
+    self->send(routes->sequencer.handle, step_failed{epoch, step, why.code(), why.why()});
   }
 
   void layer_done(const layer_computed& in) {
     if (in.epoch != epoch) return; // fenced
+    if (in.code != status_code::ok)
+      return fail(in.step, status(in.code, text("the device gave up layer ", in.layer)));
     if (options.description->layers[in.layer].is_moe())
       self->send(routes->routers[options.stage], route_rows{in.epoch, in.step, in.slot, in.layer});
     else
@@ -94,9 +126,25 @@ struct attention_stage_state {
     if (in.layer + 1 < options.layers.end)
       submit({in.epoch, in.step, in.slot, in.layer + 1});
     else if (options.stage + 1 < routes->stages.size())
-      self->send(routes->stages[options.stage + 1], forward_batch{in.epoch, in.step, in.slot});
+      pass_on(in);
     else
-      self->send(routes->sequencer, forward_done{in.epoch, in.step, in.slot});
+      finish(in);
+  }
+
+  void pass_on(const rows_combined& in) {
+    const auto& next = routes->stages[options.stage + 1];
+    forward_batch out{in.epoch, in.step, options.stage + 1, in.slot, {}};
+    const auto& frame = options.steps->at(in.slot);
+    if (next.remote)
+      out.carried = make_local(step_carriage{frame.description(), frame.hidden_rows()});
+    self->send(next.handle, std::move(out));
+  }
+
+  void finish(const rows_combined& in) {
+    forward_done out{in.epoch, in.step, {}};
+    const auto& frame = options.steps->at(in.slot);
+    if (frame.carried) out.wanted = make_local(frame.wanted_hidden());
+    self->send(routes->sequencer.handle, std::move(out));
   }
 
   self_pointer self;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/wiring.hpp"
+#include "base/trace.hpp"
 #include "compute/executor.hpp"
 #include "dataflow/pipeline.hpp"
 
@@ -13,16 +14,19 @@ struct model_weights;
 
 namespace troupe::actors {
 
-class metrics_board;
 class step_pool;
+struct step_carriage; // actors/carriage.hpp
 struct stage_memory;
 
-// One step through the stage's layers; whoever sends it lends the slot of the step pool. The last
-// stage answers the sequencer with `forward_done`, the others pass it on to the next stage.
+// One step through the stage's layers. On one node the sender lends the slot of the step pool;
+// between nodes the step itself travels. The last stage answers the sequencer with `forward_done`,
+// the others pass it on to the next stage.
 struct forward_batch {
   uint64_t epoch = 0;
   uint64_t step = 0;
+  uint32_t stage = 0;
   uint32_t slot = 0;
+  local_ref<step_carriage> carried; // null: the step is in the slot
 };
 
 // From the gating router: the layer's experts have been added to the hidden state.
@@ -45,6 +49,7 @@ struct attention_stage_options {
   compute::executor* executor = nullptr;
   step_pool* steps = nullptr;
   stage_memory* memory = nullptr;
+  troupe::trace* trace = nullptr;
   uint32_t part = 0;
 };
 
@@ -53,7 +58,7 @@ attention_stage spawn_attention_stage(caf::actor_system& system,
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_batch& x) {
-  return f(caf::meta::type_name("forward_batch"), x.epoch, x.step, x.slot);
+  return f(caf::meta::type_name("forward_batch"), x.epoch, x.step, x.stage, x.slot, x.carried);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, rows_combined& x) {

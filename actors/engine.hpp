@@ -62,6 +62,16 @@ public:
   // again.
   using event_sink = std::function<void(dataflow::stream_event)>;
 
+  // What a client that was cut off already has of the answers to a request it asks again, with the
+  // same seed: it hears the rest. Because the same request gives the same tokens, any door can do
+  // that, also one that has never seen the request.
+  struct received_choice {
+    uint32_t tokens = 0;
+    bool finished = false;
+    bool prompt_scored = false;
+  };
+  using received_so_far = std::vector<received_choice>; // per choice; empty: nothing
+
   virtual ~engine() = default;
 
   // Takes the request or says at once why not: invalid_argument (the message names the field),

@@ -1,14 +1,18 @@
 // Per layer of a step: choose experts and plan the dispatch (one job), send each shard its share,
-// and when all shards have answered, combine in routing order (one job).
+// ask another copy of a shard that stays silent, and when all have answered, combine in routing
+// order (one job).
 #include "actors/gating_router.hpp"
 
+#include "actors/carriage.hpp"
 #include "actors/metrics_board.hpp"
 #include "actors/routes.hpp"
-#include "actors/step_pool.hpp"
+#include "base/mutant.hpp"
 #include "model/layers.hpp"
 
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
 
 namespace troupe::actors {
 
@@ -25,6 +29,13 @@ struct combine_finished {
   uint64_t step = 0;
   uint32_t slot = 0;
   uint32_t layer = 0;
+  status_code code = status_code::ok;
+};
+// Time to ask other copies of the shards that are silent.
+struct reroute_due {
+  uint64_t epoch = 0;
+  uint64_t step = 0;
+  uint32_t layer = 0;
 };
 
 template <class Inspector>
@@ -33,13 +44,18 @@ typename Inspector::result_type inspect(Inspector& f, rows_routed& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, combine_finished& x) {
-  return f(caf::meta::type_name("combine_finished"), x.epoch, x.step, x.slot, x.layer);
+  return f(caf::meta::type_name("combine_finished"), x.epoch, x.step, x.slot, x.layer, x.code);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, reroute_due& x) {
+  return f(caf::meta::type_name("reroute_due"), x.epoch, x.step, x.layer);
 }
 
 namespace {
 
 using self_type =
-    gating_router::extend<caf::reacts_to<rows_routed>, caf::reacts_to<combine_finished>>;
+    gating_router::extend<caf::reacts_to<rows_routed>, caf::reacts_to<combine_finished>,
+                          caf::reacts_to<reroute_due>>;
 
 // On the executor's thread: choice, dispatch plan, rows in expert order, and the shared expert.
 status choose_experts(compute::kernels& device, const gating_router_options& options, uint32_t slot,
@@ -66,6 +82,13 @@ void combine(compute::kernels& device, const gating_router_options& options, uin
                          static_cast<uint32_t>(frame.ids.size()), frame.buffers);
 }
 
+// A shard's share of the layer under way.
+struct share {
+  bool awaited = false;
+  uint32_t attempt = 0;
+  local_ref<expert_carriage> carried; // made when a copy on another node is asked first
+};
+
 struct gating_router_state {
   using self_pointer = self_type::stateful_pointer<gating_router_state>;
   static inline const char* name = "gating_router";
@@ -75,6 +98,8 @@ struct gating_router_state {
   void rewire(const wire& in) {
     epoch = in.epoch;
     routes = in.routes;
+    shares.assign(routes->shards.size(), {});
+    awaited = 0;
     self->send(routes->supervisor, wired{epoch, options.part});
   }
 
@@ -92,36 +117,114 @@ struct gating_router_state {
     submit(in.step, std::move(work), std::move(done));
   }
 
+  // -- dispatch
+
   void dispatch(const rows_routed& in) {
     if (in.epoch != epoch) return; // fenced
     if (in.code != status_code::ok)
       return fail(in.step, in.code, "the router made no valid choice");
+    under_way = in;
     const auto& groups = *options.steps->at(in.slot).groups;
     awaited = 0;
     for (uint32_t shard = 0; shard < groups.shards().size(); ++shard) {
+      shares[shard] = {};
       if (groups.shards()[shard].empty()) continue;
+      shares[shard].awaited = true;
       ++awaited;
-      self->send(routes->shards[shard],
-                 expert_batch{in.epoch, in.step, in.slot, in.layer, options.stage});
+      ask(shard);
     }
+    options.trace->hit("shard.dispatched", in.step);
+    if (options.reroute_after > duration(0))
+      self->delayed_send(self, options.reroute_after, reroute_due{epoch, in.step, in.layer});
   }
 
+  void ask(uint32_t shard) {
+    auto& mine = shares[shard];
+    const auto& copies = routes->shards[shard];
+    const auto& copy = copies[mine.attempt % copies.size()];
+    if (copy.remote && !mine.carried.value) mine.carried = make_local(carriage_of(shard));
+    expert_batch out{.epoch = epoch,
+                     .step = under_way.step,
+                     .slot = under_way.slot,
+                     .layer = under_way.layer,
+                     .stage = options.stage,
+                     .shard = shard,
+                     .attempt = mine.attempt,
+                     .carried = {}};
+    if (copy.remote) out.carried = mine.carried;
+    self->send(copy.handle, std::move(out));
+  }
+
+  expert_carriage carriage_of(uint32_t shard) const {
+    const auto& frame = options.steps->at(under_way.slot);
+    const auto& groups = *frame.groups;
+    const auto& mine = groups.shards()[shard];
+    expert_carriage out;
+    for (uint32_t i = mine.group_begin; i < mine.group_end; ++i)
+      out.experts.push_back({groups.groups()[i].expert, groups.groups()[i].count()});
+    const auto& input = frame.buffers.expert_input;
+    out.input = row_block::make(mine.slot_end - mine.slot_begin, input.cols);
+    for (uint32_t i = 0; i < out.input.rows; ++i)
+      std::copy_n(input.row(mine.slot_begin + i), input.cols, out.input.row(i).begin());
+    return out;
+  }
+
+  // Every copy computes the same bits, so it does not matter which of them answers first. A slow
+  // answer is not taken twice.
+  void reroute(const reroute_due& in) {
+    if (in.epoch != epoch || in.step != under_way.step || in.layer != under_way.layer) return;
+    if (awaited == 0) return;
+    bool asked = false;
+    for (uint32_t shard = 0; shard < shares.size(); ++shard) {
+      auto& mine = shares[shard];
+      if (!mine.awaited || mine.attempt + 1 >= routes->shards[shard].size()) continue;
+      ++mine.attempt;
+      options.trace->hit("shard.rerouted", in.step);
+      ask(shard);
+      asked = true;
+    }
+    if (asked) self->delayed_send(self, options.reroute_after, in);
+  }
+
+  // -- combining
+
   void collect(const experts_done& in) {
-    if (in.epoch != epoch) return; // fenced
-    TROUPE_CHECK(awaited > 0);
+    if (in.epoch != epoch || in.step != under_way.step || in.layer != under_way.layer) return;
+    auto& mine = shares[in.shard];
+    if (!mine.awaited && !TROUPE_MUTANT(count_late_answers)) return; // another copy was faster
+    if (in.output.value && !take(in)) return;
+    mine.awaited = false;
     if (--awaited > 0) return;
-    auto work = [options = options, in](compute::kernels& device) {
-      combine(device, options, in.slot, in.layer);
+    auto work = [options = options, at = under_way](compute::kernels& device) {
+      combine(device, options, at.slot, at.layer);
     };
-    auto done = [to = caf::actor_cast<self_type>(self), in](const status&) {
-      caf::anon_send(to, combine_finished{in.epoch, in.step, in.slot, in.layer});
+    auto done = [to = caf::actor_cast<self_type>(self), at = under_way](const status& s) {
+      caf::anon_send(to, combine_finished{at.epoch, at.step, at.slot, at.layer, s.code()});
     };
     submit(in.step, std::move(work), std::move(done));
   }
 
+  // Rows from another node; false when they cannot be those asked for.
+  bool take(const experts_done& in) {
+    auto& frame = options.steps->at(under_way.slot);
+    const auto& mine = frame.groups->shards()[in.shard];
+    auto& output = frame.buffers.expert_output;
+    const auto& rows = *in.output;
+    if (rows.rows != mine.slot_end - mine.slot_begin || rows.columns != output.cols) {
+      fail(in.step, status_code::corrupt, "a shard's answer has another shape than its question");
+      return false;
+    }
+    for (uint32_t i = 0; i < rows.rows; ++i)
+      std::copy_n(rows.row(i).begin(), rows.columns, output.row(mine.slot_begin + i));
+    return true;
+  }
+
   void hand_back(const combine_finished& in) {
     if (in.epoch != epoch) return; // fenced
-    self->send(routes->stages[options.stage], rows_combined{in.epoch, in.step, in.slot, in.layer});
+    if (in.code != status_code::ok)
+      return fail(in.step, in.code, "the device gave up combining experts");
+    self->send(routes->stages[options.stage].handle,
+               rows_combined{in.epoch, in.step, in.slot, in.layer});
   }
 
   void submit(uint64_t step, compute::executor::job work, compute::executor::completion done) {
@@ -129,14 +232,19 @@ struct gating_router_state {
       fail(step, s.code(), s.why());
   }
 
+  // A lost device is the node's trouble, not that of the requests in the step.
   void fail(uint64_t step, status_code code, std::string why) {
-    self->send(routes->sequencer, step_failed{epoch, step, code, std::move(why)});
+    if (code == status_code::device_lost)
+      return self->send(routes->supervisor, device_failed{epoch, std::move(why)});
+    self->send(routes->sequencer.handle, step_failed{epoch, step, code, std::move(why)});
   }
 
   self_pointer self;
   gating_router_options options;
   uint64_t epoch = 0;
-  uint32_t awaited = 0; // shards that have not answered for the layer under way
+  rows_routed under_way;     // the layer whose shards are asked
+  std::vector<share> shares; // per shard
+  uint32_t awaited = 0;      // shards that have not answered
   local_ref<route_table> routes;
 };
 
@@ -151,6 +259,7 @@ self_type::behavior_type gating_router_behavior(gating_router_state::self_pointe
       [state](const experts_done& in) { state->collect(in); },
       [state](const rows_routed& in) { state->dispatch(in); },
       [state](const combine_finished& in) { state->hand_back(in); },
+      [state](const reroute_due& in) { state->reroute(in); },
   };
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "actors/wiring.hpp"
+#include "base/clock.hpp"
+#include "base/trace.hpp"
 #include "compute/executor.hpp"
 #include "dataflow/pipeline.hpp"
 
@@ -15,6 +17,7 @@ namespace troupe::actors {
 
 class metrics_board;
 class step_pool;
+struct row_block;
 
 // From the attention stage: the normed rows of the slot are ready for this layer's experts.
 // Answered with `rows_combined`.
@@ -25,13 +28,14 @@ struct route_rows {
   uint32_t layer = 0;
 };
 
-// From an expert shard: its rows of the slot are computed.
+// From an expert shard: its rows are computed. A copy that was asked in vain may answer late.
 struct experts_done {
   uint64_t epoch = 0;
   uint64_t step = 0;
-  uint32_t slot = 0;
   uint32_t layer = 0;
+  uint32_t stage = 0;
   uint32_t shard = 0;
+  local_ref<row_block> output; // null: they are in the step's slot
 };
 
 using gating_router = wired_part::extend<caf::reacts_to<route_rows>, caf::reacts_to<experts_done>>;
@@ -44,6 +48,8 @@ struct gating_router_options {
   compute::executor* executor = nullptr;
   step_pool* steps = nullptr;
   metrics_board* board = nullptr;
+  troupe::trace* trace = nullptr;
+  duration reroute_after{}; // then another copy of a silent shard is asked; 0: never
   uint32_t part = 0;
 };
 
@@ -55,7 +61,8 @@ typename Inspector::result_type inspect(Inspector& f, route_rows& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, experts_done& x) {
-  return f(caf::meta::type_name("experts_done"), x.epoch, x.step, x.slot, x.layer, x.shard);
+  return f(caf::meta::type_name("experts_done"), x.epoch, x.step, x.layer, x.stage, x.shard,
+           x.output);
 }
 
 } // namespace troupe::actors

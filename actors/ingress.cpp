@@ -4,8 +4,7 @@
 
 #include "actors/metrics_board.hpp"
 #include "actors/routes.hpp"
-#include "base/log.hpp"
-#include "base/text.hpp"
+#include "base/mutant.hpp"
 #include "dataflow/stop_matcher.hpp"
 #include "model/stream_decoder.hpp"
 #include "model/tokenizer.hpp"
@@ -32,9 +31,12 @@ struct choice_state {
   model::stream_decoder decoder;
   dataflow::stop_matcher stops;
   std::vector<int32_t> drawn;
+  uint32_t silent_tokens = 0; // of them the client has the first so many already
   bool prompt_scored = false;
   bool finished = false;
   time_point last_token{};
+
+  uint32_t tokens() const { return std::max(silent_tokens, static_cast<uint32_t>(drawn.size())); }
 };
 
 struct stream_state {
@@ -45,6 +47,7 @@ struct stream_state {
   uint64_t events = 0;
   uint32_t cached_tokens = 0;
   uint32_t unfinished = 0;
+  bool told = false; // something of it has been heard from a sequencer
 };
 
 double seconds(duration d) {
@@ -59,13 +62,17 @@ struct ingress_state {
 
   // -- wiring
 
+  // Every epoch begins from what we know; a token the last one drew and did not tell is drawn
+  // again.
   void rewire(const wire& in) {
-    const bool new_sequencer = !routes.value || routes->sequencer != in.routes->sequencer;
+    epoch = in.epoch;
     routes = in.routes;
-    if (new_sequencer)
+    if (serving())
       for (const auto& [handle, stream] : streams) submit(handle, stream);
     self->send(routes->supervisor, wired{in.epoch, options.part});
   }
+
+  bool serving() const { return routes.value && routes->sequencer.handle; }
 
   void submit(request_handle handle, const stream_state& stream) {
     request_submission work;
@@ -77,7 +84,9 @@ struct ingress_state {
       work.finished.push_back(choice.finished);
       work.prompt_scored.push_back(choice.prompt_scored);
     }
-    self->send(routes->sequencer, submit_request{handle, make_local(std::move(work))});
+    if (stream.told) options.trace->hit("stream.resubmitted", handle);
+    self->send(routes->sequencer.handle,
+               submit_request{epoch, handle, make_local(std::move(work))});
   }
 
   // -- from the engine
@@ -90,12 +99,27 @@ struct ingress_state {
     stream.arrived = opening.arrived;
     stream.unfinished = opening.request->choices;
     stream.choices.reserve(stream.unfinished);
-    for (uint32_t i = 0; i < stream.unfinished; ++i)
+    for (uint32_t i = 0; i < opening.request->choices; ++i)
       stream.choices.emplace_back(*options.tokenizer, *opening.request);
+    if (!opening.received.empty()) take_up(stream, opening.received);
     const auto [entry, inserted] = streams.emplace(in.handle, std::move(stream));
     TROUPE_CHECK(inserted);
     if (failed) return fail_stream(in.handle, status(status_code::unavailable, failed_why));
-    if (routes.value) submit(in.handle, entry->second);
+    if (entry->second.unfinished == 0) return complete_if_done(in.handle);
+    if (serving()) submit(in.handle, entry->second);
+  }
+
+  // The client has part of the answer from another door, or from this one before it was cut off.
+  void take_up(stream_state& stream, const engine::received_so_far& received) {
+    options.trace->hit("stream.resumed", stream.choices.size());
+    TROUPE_CHECK(received.size() == stream.choices.size());
+    for (size_t i = 0; i < received.size(); ++i) {
+      auto& choice = stream.choices[i];
+      choice.silent_tokens = received[i].tokens;
+      choice.prompt_scored = received[i].prompt_scored;
+      choice.finished = received[i].finished;
+      if (choice.finished) --stream.unfinished;
+    }
   }
 
   void cancel(request_handle handle) {
@@ -104,7 +128,7 @@ struct ingress_state {
     for (uint32_t choice = 0; choice < entry->second.choices.size(); ++choice) {
       if (entry->second.choices[choice].finished) continue;
       finish(entry->second, choice, finish_reason::cancelled, {});
-      if (routes.value) self->send(routes->sequencer, end_choice{handle, choice});
+      tell_end(handle, choice);
     }
     complete_if_done(handle);
   }
@@ -112,6 +136,7 @@ struct ingress_state {
   // -- from the sequencer
 
   void relay(const tokens_emitted& in) {
+    if (in.epoch != epoch && !TROUPE_MUTANT(old_tokens_relayed)) return; // fenced
     for (const auto& entry : in.work->entries) relay(entry);
   }
 
@@ -120,6 +145,7 @@ struct ingress_state {
     if (found == streams.end()) return; // cancelled meanwhile
     auto& stream = found->second;
     auto& choice = stream.choices[in.choice];
+    stream.told = true;
     if (choice.finished) return;
     if (in.first) observe_start(stream, in);
     if (!in.prompt.empty() && !choice.prompt_scored) {
@@ -151,27 +177,36 @@ struct ingress_state {
     auto& choice = stream.choices[index];
     observe_token(stream, choice);
     choice.drawn.push_back(token.token);
+    const bool heard = choice.drawn.size() <= choice.silent_tokens;
     const std::string piece = silent ? std::string() : choice.decoder.push(token.token);
     stream_event event;
     event.tokens.push_back(token);
     if (choice.drawn.size() <= stream.request->tokens_min) {
       event.text = choice.stops.pass(piece);
-      return emit(stream, index, std::move(event));
+      if (!heard) emit(stream, index, std::move(event));
+      return;
     }
     auto match = choice.stops.feed(piece);
     event.text = std::move(match.emit);
-    emit(stream, index, std::move(event));
+    if (!heard) emit(stream, index, std::move(event));
     if (!match.stopped) return;
     end(stream, index, finish_reason::stop, std::move(match.stopped_by));
-    self->send(routes->sequencer, end_choice{handle, index});
+    tell_end(handle, index);
+  }
+
+  void tell_end(request_handle handle, uint32_t choice) {
+    if (serving()) self->send(routes->sequencer.handle, end_choice{epoch, handle, choice});
+  }
+
+  void hear_failure(const request_failed& in) {
+    if (in.epoch == epoch) fail_stream(in.handle, status(in.code, in.why));
   }
 
   void fail_stream(request_handle handle, status why) {
     const auto entry = streams.find(handle);
     if (entry == streams.end()) return;
     for (uint32_t i = 0; i < entry->second.choices.size(); ++i)
-      if (!entry->second.choices[i].finished && routes.value)
-        self->send(routes->sequencer, end_choice{handle, i});
+      if (!entry->second.choices[i].finished) tell_end(handle, i);
     count(options.board->finished[static_cast<size_t>(finish_reason::failed)],
           entry->second.unfinished);
     stream_event event;
@@ -226,8 +261,7 @@ struct ingress_state {
     event.what = stream_event::kind::completed;
     event.prompt_tokens = static_cast<uint32_t>(stream.request->prompt.size());
     event.cached_tokens = stream.cached_tokens;
-    for (const auto& choice : stream.choices)
-      event.completion_tokens += static_cast<uint32_t>(choice.drawn.size());
+    for (const auto& choice : stream.choices) event.completion_tokens += choice.tokens();
     options.board->request_latency.add(seconds(options.time->now() - stream.arrived));
     emit(stream, 0, std::move(event));
     erase(entry);
@@ -262,6 +296,7 @@ struct ingress_state {
 
   self_pointer self;
   ingress_options options;
+  uint64_t epoch = 0;
   local_ref<route_table> routes;
   std::map<request_handle, stream_state> streams;
   bool failed = false;
@@ -277,7 +312,7 @@ ingress::behavior_type ingress_behavior(ingress_state::self_pointer self, ingres
       [state](const open_stream& in) { state->open(in); },
       [state](const cancel_stream& in) { state->cancel(in.handle); },
       [state](const tokens_emitted& in) { state->relay(in); },
-      [state](const request_failed& in) { state->fail_stream(in.handle, status(in.code, in.why)); },
+      [state](const request_failed& in) { state->hear_failure(in); },
       [state](const pipeline_failed& in) { state->fail_everything(in.why); },
   };
 }

@@ -5,6 +5,7 @@
 #include "actors/engine.hpp"
 #include "actors/wiring.hpp"
 #include "base/clock.hpp"
+#include "base/trace.hpp"
 #include "dataflow/request.hpp"
 
 #include <memory>
@@ -20,6 +21,7 @@ struct stream_opening {
   std::shared_ptr<const dataflow::generation_request> request; // shared with the sequencer
   engine::event_sink sink;
   time_point arrived{};
+  engine::received_so_far received; // by a client that was cut off and has come back
 };
 
 // From the engine. The request is valid and admitted.
@@ -57,6 +59,7 @@ struct tokens_emitted {
 
 // From the sequencer: this request cannot be served.
 struct request_failed {
+  uint64_t epoch = 0;
   uint64_t handle = 0;
   status_code code = status_code::ok;
   std::string why;
@@ -76,6 +79,7 @@ struct ingress_options {
   const model::tokenizer* tokenizer = nullptr;
   metrics_board* board = nullptr;
   const clock* time = nullptr;
+  troupe::trace* trace = nullptr;
   uint32_t part = 0;
 };
 
@@ -95,7 +99,7 @@ typename Inspector::result_type inspect(Inspector& f, tokens_emitted& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, request_failed& x) {
-  return f(caf::meta::type_name("request_failed"), x.handle, x.code, x.why);
+  return f(caf::meta::type_name("request_failed"), x.epoch, x.handle, x.code, x.why);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pipeline_failed& x) {

@@ -56,7 +56,8 @@ struct kv_cache_manager_state {
     }
     out.pages_available = pages->available();
     report();
-    self->send(routes->sequencer, pages_updated{epoch, in.round, make_local(std::move(out))});
+    self->send(routes->sequencer.handle,
+               pages_updated{epoch, in.round, make_local(std::move(out))});
   }
 
   page_round_result::opened open_one(const page_round::opening& opening,

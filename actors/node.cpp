@@ -2,6 +2,7 @@
 // order.
 #include "actors/node.hpp"
 
+#include "actors/door.hpp"
 #include "actors/node_state.hpp"
 #include "actors/routes.hpp"
 #include "base/text.hpp"
@@ -34,19 +35,21 @@ caf::actor_system_config& configure(caf::actor_system_config& config, const node
 class node_engine final : public engine {
 public:
   node_engine(std::unique_ptr<node_state> state, const node_options& options)
-      : state_(std::move(state)), system_(configure(config_, options)) {
+      : state_(std::move(state)), door_(state_->resources), system_(configure(config_, options)) {
     // waiver thread: whoever starts a node waits for it here; no actor does.
     auto ready = std::make_shared<std::promise<ingress>>(); // shared with the supervisor's callback
     auto told = std::make_shared<std::atomic<bool>>(false);
     ready_ = ready->get_future();
     supervisor_ =
         spawn_node_supervisor(system_, {.resources = &state_->resources,
+                                        .clustered = false,
                                         .ready =
                                             [ready, told](const local_ref<route_table>& routes) {
                                               if (!told->exchange(true))
-                                                ready->set_value(routes->ingress);
+                                                ready->set_value(routes->doors.front());
                                             },
-                                        .started = {}});
+                                        .started = {},
+                                        .gave_up = {}});
   }
 
   ~node_engine() override {
@@ -64,17 +67,10 @@ public:
 
   result<request_handle> submit(dataflow::generation_request request, event_sink sink) override {
     if (draining()) return fail(status_code::unavailable, "the server is draining");
-    if (board().failed.load(std::memory_order_relaxed))
-      return fail(status_code::unavailable, "a part of this node has failed for good");
-    if (auto s = check(request); !s.ok()) return fail(std::move(s));
-    if (auto s = admit(request.choices); !s.ok()) return fail(std::move(s));
-    const request_handle handle = next_handle_.fetch_add(1, std::memory_order_relaxed) + 1;
-    stream_opening opening;
-    opening.handle = handle;
-    opening.request = std::make_shared<const dataflow::generation_request>(std::move(request));
-    opening.sink = std::move(sink);
-    opening.arrived = state_->resources.time->now();
-    caf::anon_send(ingress_, open_stream{handle, make_local(std::move(opening))});
+    if (auto s = door_.admit(request); !s.ok()) return fail(std::move(s));
+    const request_handle handle =
+        dataflow::make_request_id(0, 0, next_handle_.fetch_add(1, std::memory_order_relaxed) + 1);
+    caf::anon_send(ingress_, door_.opening(handle, std::move(request), std::move(sink), {}));
     return handle;
   }
 
@@ -114,43 +110,8 @@ private:
   metrics_board& board() { return *state_->board; }
   const model_bundle& bundle() const { return *state_->resources.bundle; }
 
-  status check(const dataflow::generation_request& request) const {
-    const auto invalid = [](std::string why) {
-      return status(status_code::invalid_argument, std::move(why));
-    };
-    const auto vocabulary = description().vocabulary;
-    if (request.prompt.empty()) return invalid("prompt: has no tokens; at least one is needed");
-    for (size_t i = 0; i < request.prompt.size(); ++i)
-      if (request.prompt[i] < 0 || static_cast<uint32_t>(request.prompt[i]) >= vocabulary)
-        return invalid(text("prompt: token ", i, " is ", request.prompt[i], "; ids go from 0 to ",
-                            vocabulary - 1));
-    const uint64_t needed = request.prompt.size() + (request.tokens_max > 0 ? 1 : 0);
-    if (needed > positions_max())
-      return invalid(text("prompt: has ", request.prompt.size(),
-                          " tokens; with at least one more, ", "this server holds ",
-                          positions_max()));
-    if (request.choices == 0) return invalid("n: is 0; at least one answer must be asked for");
-    return model::validate(request.sampling, vocabulary);
-  }
-
-  // The door: what is inside is bounded by the running and waiting sequences allowed.
-  status admit(uint32_t choices) {
-    const auto& limits = state_->resources.limits;
-    const uint64_t most = uint64_t{limits.sequences_max} + limits.queue_max;
-    const uint64_t open =
-        board().streams_open.fetch_add(choices, std::memory_order_relaxed) + choices;
-    if (open <= most) {
-      count(board().accepted);
-      return {};
-    }
-    board().streams_open.fetch_sub(choices, std::memory_order_relaxed);
-    count(board().rejected);
-    return status(status_code::exhausted,
-                  text("the queue is full: ", open - choices, " streams are open, ", most,
-                       " are allowed; try again later"));
-  }
-
   std::unique_ptr<node_state> state_;
+  door door_;
   caf::actor_system_config config_;
   caf::actor_system system_; // its destructor waits for every actor
   node_supervisor supervisor_;
@@ -166,7 +127,8 @@ result<std::unique_ptr<engine>> start_node(std::shared_ptr<const model_bundle> m
                                            compute::executor& executor, const clock& clock,
                                            const node_options& options) {
   auto state = std::make_unique<node_state>();
-  if (auto s = state->prepare(std::move(model), executor, clock, options); !s.ok())
+  static silent_trace nobody; // immutable
+  if (auto s = state->prepare(std::move(model), {&executor, &clock, &nobody}, options); !s.ok())
     return fail(std::move(s));
   auto node = std::make_unique<node_engine>(std::move(state), options);
   if (auto s = node->wait_until_ready(); !s.ok()) return fail(std::move(s));

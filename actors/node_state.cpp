@@ -14,6 +14,7 @@ namespace troupe::actors {
 namespace {
 
 constexpr uint64_t kv_bytes_default_max = uint64_t{2} << 30;
+constexpr duration step_deadline = std::chrono::seconds(120);
 
 status check_range(const char* name, uint64_t value, uint64_t least, uint64_t most) {
   if (value >= least && value <= most) return {};
@@ -33,12 +34,14 @@ status node_state::check(const node_options& options) const {
   return dataflow::validate(resources.limits);
 }
 
-status node_state::prepare(std::shared_ptr<const model_bundle> bundle, compute::executor& executor,
-                           const clock& time, const node_options& options) {
+status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const seams& seams,
+                           const node_options& options, const dataflow::cluster_layout* cluster) {
   const auto& description = *bundle->description;
   auto& r = resources;
-  r.executor = &executor;
-  r.time = &time;
+  r.executor = seams.executor;
+  r.time = seams.time;
+  r.trace = seams.trace;
+  r.step_max = step_deadline;
   r.page_tokens = options.page_tokens;
   r.prefix_cache = options.prefix_cache;
   std::set<int32_t> eos(description.eos_ids.begin(), description.eos_ids.end());
@@ -57,18 +60,30 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, compute::
                         : std::min(description.positions_max, positions_max_default);
   TROUPE_RETURN_IF_ERROR(
       check_range("positions_max", r.positions_max, 1, description.positions_max));
-  const auto layers = static_cast<uint32_t>(description.layers.size());
-  auto graph = dataflow::plan_single_node({.layers = layers,
-                                           .experts = description.experts_max(),
-                                           .stages = options.attention_stages,
-                                           .shards = options.expert_shards});
-  if (!graph) return graph.error();
-  r.graph = std::move(*graph);
   r.bundle = std::move(bundle);
-  board = std::make_unique<metrics_board>(layers, description.experts_max());
+  TROUPE_RETURN_IF_ERROR(plan_graph(options, cluster));
+  board = std::make_unique<metrics_board>(r.graph.layers, r.graph.experts);
   r.board = board.get();
   TROUPE_RETURN_IF_ERROR(size_pages(options));
-  return make_memories(executor);
+  memories.resize(r.graph.stages.size());
+  r.memory_of = [this](uint32_t stage) { return memory_of(stage); };
+  if (cluster == nullptr)
+    for (uint32_t stage = 0; stage < memories.size(); ++stage)
+      if (auto made = memory_of(stage); !made) return made.error();
+  return make_steps(cluster != nullptr);
+}
+
+status node_state::plan_graph(const node_options& options,
+                              const dataflow::cluster_layout* cluster) {
+  const auto& description = *resources.bundle->description;
+  auto graph = dataflow::plan_single_node(
+      {.layers = static_cast<uint32_t>(description.layers.size()),
+       .experts = description.experts_max(),
+       .stages = cluster != nullptr ? cluster->stages : options.attention_stages,
+       .shards = cluster != nullptr ? cluster->shards : options.expert_shards});
+  if (!graph) return graph.error();
+  resources.graph = std::move(*graph);
+  return {};
 }
 
 // Enough pages for every running sequence at full length, within the memory allowed; at least for
@@ -89,30 +104,35 @@ status node_state::size_pages(const node_options& options) {
   return {};
 }
 
-status node_state::make_memories(compute::executor& executor) {
-  auto& r = resources;
+result<stage_memory*> node_state::memory_of(uint32_t stage) {
+  auto& place = memories[stage];
+  if (place) return place.get();
+  const auto& r = resources;
   const auto& description = *r.bundle->description;
-  for (const auto& range : r.graph.stages) {
-    auto memory = std::make_unique<stage_memory>();
-    memory->page_count = r.page_count;
-    memory->page_tokens = r.page_tokens;
-    memory->rotary = model::rotary_table(description.rope, r.positions_max, r.limits.tokens_max);
-    for (uint32_t layer = range.begin; layer < range.end; ++layer) {
-      const auto shape = model::kv_shape_of(description.layers[layer].attention, r.page_tokens);
-      auto pages = executor.allocate(compute::kv_page_bytes(shape) * r.page_count);
-      if (!pages) return pages.error().within(text("KV pages of layer ", layer));
-      memory->pages.push_back(std::move(*pages));
-    }
-    r.memories.push_back(memory.get());
-    memories.push_back(std::move(memory));
+  const auto& range = r.graph.stages[stage];
+  auto memory = std::make_unique<stage_memory>();
+  memory->page_count = r.page_count;
+  memory->page_tokens = r.page_tokens;
+  memory->rotary = model::rotary_table(description.rope, r.positions_max, r.limits.tokens_max);
+  for (uint32_t layer = range.begin; layer < range.end; ++layer) {
+    const auto shape = model::kv_shape_of(description.layers[layer].attention, r.page_tokens);
+    auto pages = r.executor->allocate(compute::kv_page_bytes(shape) * r.page_count);
+    if (!pages) return fail(pages.error().within(text("KV pages of layer ", layer)));
+    memory->pages.push_back(std::move(*pages));
   }
+  place = std::move(memory);
+  return place.get();
+}
+
+status node_state::make_steps(bool clustered) {
+  auto& r = resources;
   const uint32_t rows = r.limits.tokens_max;
   auto pool = step_pool::make({.description = r.bundle->description.get(),
                                .weights = r.bundle->weights.get(),
                                .graph = &r.graph,
-                               .slots = 1,
+                               .clustered = clustered,
                                .limits = {rows, std::min(rows, r.limits.sequences_max)}},
-                              executor);
+                              *r.executor);
   if (!pool) return pool.error();
   steps = std::move(*pool);
   r.steps = steps.get();

@@ -14,19 +14,27 @@ namespace troupe::actors {
 
 class node_state {
 public:
-  // Once. Fails when an option is out of range (the message names it) or memory cannot be had.
-  status prepare(std::shared_ptr<const model_bundle> bundle, compute::executor& executor,
-                 const clock& time, const node_options& options);
+  struct seams {
+    compute::executor* executor = nullptr;
+    const clock* time = nullptr;
+    troupe::trace* trace = nullptr;
+  };
+  // Once. Fails when an option is out of range (the message names it) or memory cannot be had. In a
+  // cluster the memory of a stage is made when the node first plays it.
+  status prepare(std::shared_ptr<const model_bundle> bundle, const seams& seams,
+                 const node_options& options, const dataflow::cluster_layout* cluster = nullptr);
 
   node_resources resources;
   std::unique_ptr<metrics_board> board;
   std::unique_ptr<step_pool> steps;
-  std::vector<std::unique_ptr<stage_memory>> memories;
+  std::vector<std::unique_ptr<stage_memory>> memories; // per stage; null: not yet
 
 private:
   status check(const node_options& options) const;
+  status plan_graph(const node_options& options, const dataflow::cluster_layout* cluster);
   status size_pages(const node_options& options);
-  status make_memories(compute::executor& executor);
+  status make_steps(bool clustered);
+  result<stage_memory*> memory_of(uint32_t stage);
 };
 
 } // namespace troupe::actors

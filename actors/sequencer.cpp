@@ -3,10 +3,11 @@
 // when there is no room), compute, draw, tell the ingress.
 #include "actors/sequencer.hpp"
 
+#include "actors/carriage.hpp"
 #include "actors/metrics_board.hpp"
 #include "actors/routes.hpp"
-#include "actors/step_pool.hpp"
 #include "base/log.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "dataflow/finish_rule.hpp"
 #include "model/description.hpp"
@@ -27,15 +28,24 @@ namespace troupe::actors {
 struct rows_sampled {
   uint64_t epoch = 0;
   uint64_t step = 0;
+  status_code code = status_code::ok;
 };
 // Time to look again: company was awaited.
 struct sequencer_wake {
   uint64_t timer = 0;
 };
+// Time to see whether the step under way has been so for too long.
+struct step_watch {
+  uint64_t epoch = 0;
+};
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, rows_sampled& x) {
-  return f(caf::meta::type_name("rows_sampled"), x.epoch, x.step);
+  return f(caf::meta::type_name("rows_sampled"), x.epoch, x.step, x.code);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, step_watch& x) {
+  return f(caf::meta::type_name("step_watch"), x.epoch);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, sequencer_wake& x) {
@@ -46,7 +56,8 @@ namespace {
 
 using dataflow::finish_reason;
 using dataflow::sequence_id;
-using self_type = sequencer::extend<caf::reacts_to<rows_sampled>, caf::reacts_to<sequencer_wake>>;
+using self_type = sequencer::extend<caf::reacts_to<rows_sampled>, caf::reacts_to<sequencer_wake>,
+                                    caf::reacts_to<step_watch>>;
 
 struct live_sequence {
   request_handle handle = 0;
@@ -86,22 +97,26 @@ struct sequencer_state {
 
   // -- wiring
 
-  // Everything under way is forgotten; known tokens are not. Their pages are gone with the epoch.
+  // An epoch begins from what the ingresses know: each hands over its unfinished streams again,
+  // with the tokens they have. What was drawn and has not reached them is drawn again, the same.
   void rewire(const wire& in) {
     epoch = in.epoch;
     routes = in.routes;
     now_doing = phase::halted;
-    round = {};
-    for (auto& [id, sequence] : live)
-      if (sequence.active) forget_pages(id, sequence);
+    live.clear();
+    ids.clear();
+    batcher.emplace(options.limits);
     plan.clear();
+    round = {};
+    pages_available = UINT32_MAX;
+    watching = false;
     set(options.board->step_started_ns, 0);
+    report();
     self->send(routes->supervisor, wired{epoch, options.part});
   }
 
   void resume(const pipeline_ready& in) {
-    if (in.epoch != epoch) return;
-    options.steps->release_all();
+    if (in.epoch != epoch || now_doing != phase::halted) return;
     now_doing = phase::idle;
     advance();
   }
@@ -117,6 +132,7 @@ struct sequencer_state {
   // -- arrivals and departures
 
   void accept(const submit_request& in) {
+    if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
     const auto& work = *in.work;
     for (uint32_t choice = 0; choice < work.request->choices; ++choice)
       if (!work.finished[choice]) accept_choice(work, choice);
@@ -166,6 +182,7 @@ struct sequencer_state {
   }
 
   void end_one(const end_choice& in) {
+    if (in.epoch != epoch) return; // fenced
     if (const auto id = ids.find({in.handle, in.choice}); id != ids.end()) drop(id->second);
     advance();
   }
@@ -185,7 +202,7 @@ struct sequencer_state {
     for (auto id = ids.lower_bound({handle, 0}); id != ids.end() && id->first.first == handle;
          id = ids.lower_bound({handle, 0}))
       drop(id->second);
-    self->send(routes->ingress, request_failed{handle, why.code(), why.why()});
+    self->send(routes->door(handle), request_failed{epoch, handle, why.code(), why.why()});
   }
 
   // -- planning
@@ -331,16 +348,43 @@ struct sequencer_state {
   // -- a step
 
   void compute() {
-    auto& frame = options.steps->acquire(slot);
+    auto& frame = options.steps->at(step_pool::sequencer_slot);
     frame.clear();
     for (const auto& entry : plan.entries) add_rows(frame, entry);
+    for (const auto& draw : frame.draws) frame.wanted_rows.push_back(draw.row);
     now_doing = phase::computing;
     ++last_step;
     count(options.board->steps);
     set(options.board->step_started_ns,
         static_cast<uint64_t>(options.time->now().time_since_epoch().count()));
     options.board->step_tokens.add(static_cast<double>(frame.ids.size()));
-    self->send(routes->stages.front(), forward_batch{epoch, last_step, slot});
+    const auto& first = routes->stages.front();
+    forward_batch out{epoch, last_step, 0, step_pool::sequencer_slot, {}};
+    if (first.remote) out.carried = make_local(step_carriage{frame.description(), {}});
+    options.trace->hit("step.started", last_step);
+    self->send(first.handle, std::move(out));
+    watch_step();
+  }
+
+  // One timer at a time looks after all steps.
+  void watch_step() {
+    step_since = options.time->now();
+    if (watching || options.step_max <= duration(0)) return;
+    watching = true;
+    self->delayed_send(self, options.step_max, step_watch{epoch});
+  }
+
+  void look_at_step(const step_watch& in) {
+    if (in.epoch != epoch) return;
+    watching = false;
+    if (now_doing != phase::computing && now_doing != phase::drawing) return;
+    const auto left = step_since + options.step_max - options.time->now();
+    if (left <= duration(0)) {
+      options.trace->hit("step.stuck", last_step);
+      return self->send(routes->supervisor, pipeline_stuck{epoch, last_step});
+    }
+    watching = true;
+    self->delayed_send(self, left, step_watch{epoch});
   }
 
   void add_rows(step_frame& frame, const dataflow::step_entry& entry) {
@@ -386,30 +430,56 @@ struct sequencer_state {
 
   void draw_rows(const forward_done& in) {
     if (in.epoch != epoch || in.step != last_step) return; // fenced
+    if (in.wanted.value && !take(*in.wanted)) return;
     now_doing = phase::drawing;
     auto done = [to = caf::actor_cast<self_type>(self), step = last_step,
-                 epoch = epoch](const status&) {
-      caf::anon_send(to, rows_sampled{epoch, step});
+                 epoch = epoch](const status& s) {
+      caf::anon_send(to, rows_sampled{epoch, step, s.code()});
     };
-    auto work = [pool = options.steps, slot = slot](compute::kernels& k) { pool->draw(k, slot); };
+    auto work = [pool = options.steps](compute::kernels& k) {
+      pool->draw(k, step_pool::sequencer_slot);
+    };
     if (const auto s = options.executor->submit(std::move(work), std::move(done)); !s.ok())
       fail_step({epoch, last_step, s.code(), s.why()});
   }
 
+  // Rows from another node; false when they cannot be those asked for.
+  bool take(const row_block& rows) {
+    auto& frame = options.steps->at(step_pool::sequencer_slot);
+    if (rows.rows == frame.wanted_rows.size() &&
+        (rows.rows == 0 || rows.columns == frame.buffers.hidden.cols)) {
+      frame.put_wanted(rows);
+      return true;
+    }
+    fail_step({epoch, last_step, status_code::corrupt,
+               "the last stage's answer has another shape than its question"});
+    return false;
+  }
+
   void finish_step(const rows_sampled& in) {
     if (in.epoch != epoch || in.step != last_step) return; // fenced
-    auto& frame = options.steps->at(slot);
+    if (in.code != status_code::ok)
+      return fail_step({epoch, last_step, in.code, "the device gave up drawing tokens"});
+    auto& frame = options.steps->at(step_pool::sequencer_slot);
     emission out;
     // A copy: an ending sequence leaves the plan.
     const std::vector<dataflow::step_entry> entries = plan.entries;
     for (const auto& entry : entries) finish_entry(entry, draws_of(frame, entry.sequence), out);
     set(options.board->step_started_ns, 0);
-    options.steps->release(slot);
+    options.trace->hit("step.done", last_step);
     plan.clear();
     now_doing = phase::idle;
-    if (!out.entries.empty())
-      self->send(routes->ingress, tokens_emitted{epoch, make_local(std::move(out))});
+    tell(std::move(out));
     advance();
+  }
+
+  // Every door hears of its own requests.
+  void tell(emission out) {
+    std::map<uint32_t, emission> by_door;
+    for (auto& entry : out.entries)
+      by_door[dataflow::door_of(entry.handle)].entries.push_back(std::move(entry));
+    for (auto& [door, entries] : by_door)
+      self->send(routes->doors[door], tokens_emitted{epoch, make_local(std::move(entries))});
   }
 
   // Draws of one sequence are neighbours. Those of sequences that have ended meanwhile are
@@ -515,19 +585,21 @@ struct sequencer_state {
     out.entries.back().first = false;
     out.entries.back().finished = true;
     out.entries.back().reason = end.reason;
-    self->send(routes->ingress, tokens_emitted{epoch, make_local(std::move(out))});
+    tell(std::move(out));
   }
 
   // A part could not do its share: the requests of the step fail, the others go on.
   void fail_step(const step_failed& in) {
     if (in.epoch != epoch || in.step != last_step) return; // fenced
+    if (now_doing != phase::computing && now_doing != phase::drawing) return;
+    if (in.code == status_code::device_lost) // the node's trouble, not the requests'
+      return self->send(routes->supervisor, device_failed{epoch, in.why});
     log::error(text("step ", in.step, " failed: ", in.why));
     std::set<request_handle> handles;
     for (const auto& entry : plan.entries) handles.insert(live.at(entry.sequence).handle);
     for (const auto handle : handles) fail_request(handle, status(in.code, in.why));
     ++last_step; // late messages of this one are fenced
     set(options.board->step_started_ns, 0);
-    options.steps->release(slot);
     plan.clear();
     now_doing = phase::idle;
     advance();
@@ -552,7 +624,8 @@ struct sequencer_state {
   uint64_t last_round = 0;
   uint64_t last_timer = 0;
   sequence_id last_id = 0;
-  uint32_t slot = 0;
+  time_point step_since{}; // when the step under way was sent off
+  bool watching = false;   // a step_watch is on its way
   uint32_t pages_available = UINT32_MAX;
 };
 
@@ -571,6 +644,7 @@ self_type::behavior_type sequencer_behavior(sequencer_state::self_pointer self,
       [state](const pages_updated& in) { state->apply(in); },
       [state](const rows_sampled& in) { state->finish_step(in); },
       [state](const sequencer_wake&) { state->advance(); },
+      [state](const step_watch& in) { state->look_at_step(in); },
   };
 }
 

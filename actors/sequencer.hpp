@@ -6,6 +6,7 @@
 #include "actors/kv_cache_manager.hpp"
 #include "actors/wiring.hpp"
 #include "base/clock.hpp"
+#include "base/trace.hpp"
 #include "compute/executor.hpp"
 #include "dataflow/batcher.hpp"
 #include "dataflow/request.hpp"
@@ -22,8 +23,10 @@ namespace troupe::actors {
 
 class metrics_board;
 class step_pool;
+struct row_block;
 
-// A request as the ingress hands it over: new, or with the tokens its choices already have.
+// A request as the ingress hands it over: new, or, in a new epoch, with the tokens its choices
+// already have.
 struct request_submission {
   request_handle handle = 0;
   std::shared_ptr<const dataflow::generation_request> request; // shared with the ingress
@@ -33,12 +36,14 @@ struct request_submission {
   std::vector<bool> prompt_scored;         // per choice
 };
 struct submit_request {
+  uint64_t epoch = 0;
   uint64_t handle = 0;
   local_ref<request_submission> work;
 };
 
 // From the ingress: no more tokens of this choice are wanted.
 struct end_choice {
+  uint64_t epoch = 0;
   uint64_t handle = 0;
   uint32_t choice = 0;
 };
@@ -49,11 +54,11 @@ struct pipeline_ready {
   uint64_t epoch = 0;
 };
 
-// From the last attention stage: the logits asked for are in the slot.
+// From the last attention stage: the step is through all layers.
 struct forward_done {
   uint64_t epoch = 0;
   uint64_t step = 0;
-  uint32_t slot = 0;
+  local_ref<row_block> wanted; // rows that need logits; null: they are in the sequencer's slot
 };
 
 // From any part that could not do its share of a step.
@@ -88,6 +93,8 @@ struct sequencer_options {
   step_pool* steps = nullptr;
   metrics_board* board = nullptr;
   const clock* time = nullptr;
+  troupe::trace* trace = nullptr;
+  duration step_max{}; // a step that takes longer is stuck
   uint32_t part = 0;
 };
 
@@ -95,11 +102,11 @@ sequencer spawn_sequencer(caf::actor_system& system, const sequencer_options& op
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, submit_request& x) {
-  return f(caf::meta::type_name("submit_request"), x.handle, x.work);
+  return f(caf::meta::type_name("submit_request"), x.epoch, x.handle, x.work);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, end_choice& x) {
-  return f(caf::meta::type_name("end_choice"), x.handle, x.choice);
+  return f(caf::meta::type_name("end_choice"), x.epoch, x.handle, x.choice);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pipeline_ready& x) {
@@ -107,7 +114,7 @@ typename Inspector::result_type inspect(Inspector& f, pipeline_ready& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_done& x) {
-  return f(caf::meta::type_name("forward_done"), x.epoch, x.step, x.slot);
+  return f(caf::meta::type_name("forward_done"), x.epoch, x.step, x.wanted);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, step_failed& x) {

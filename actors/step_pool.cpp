@@ -38,6 +38,8 @@ void step_frame::clear() {
   slots.clear();
   tables.clear();
   draws.clear();
+  wanted_rows.clear();
+  carried = false;
 }
 
 model::step_rows step_frame::rows() {
@@ -50,42 +52,73 @@ model::step_rows step_frame::rows() {
           .prompt_lengths = prompt_lengths};
 }
 
+row_block row_block::make(uint32_t rows, uint32_t columns) {
+  return {rows, columns, std::vector<float>(size_t{rows} * columns)};
+}
+
+schemas::step_rows step_frame::description() const {
+  return {.tokens = ids,
+          .positions = positions,
+          .slots = slots,
+          .sequence_of = sequence_of,
+          .prompt_lengths = prompt_lengths,
+          .tables = tables,
+          .wanted_rows = wanted_rows};
+}
+
+row_block step_frame::hidden_rows() const {
+  auto out = row_block::make(static_cast<uint32_t>(ids.size()), buffers.hidden.cols);
+  for (uint32_t i = 0; i < out.rows; ++i)
+    std::copy_n(buffers.hidden.row(i), out.columns, out.row(i).begin());
+  return out;
+}
+
+void step_frame::take(const schemas::step_rows& step, const row_block& hidden) {
+  clear();
+  carried = true;
+  ids = step.tokens;
+  positions = step.positions;
+  slots = step.slots;
+  sequence_of = step.sequence_of;
+  prompt_lengths = step.prompt_lengths;
+  tables = step.tables;
+  wanted_rows = step.wanted_rows;
+  for (uint32_t i = 0; i < hidden.rows; ++i)
+    std::copy_n(hidden.row(i).begin(), hidden.columns, buffers.hidden.row(i));
+}
+
+row_block step_frame::wanted_hidden() const {
+  auto out = row_block::make(static_cast<uint32_t>(wanted_rows.size()), buffers.hidden.cols);
+  for (uint32_t i = 0; i < out.rows; ++i)
+    std::copy_n(buffers.hidden.row(wanted_rows[i]), out.columns, out.row(i).begin());
+  return out;
+}
+
+void step_frame::put_wanted(const row_block& hidden) {
+  for (uint32_t i = 0; i < hidden.rows; ++i)
+    std::copy_n(hidden.row(i).begin(), hidden.columns, buffers.hidden.row(wanted_rows[i]));
+}
+
 result<std::unique_ptr<step_pool>> step_pool::make(const options& options,
                                                    compute::executor& executor) {
   auto pool = std::make_unique<step_pool>();
   pool->options_ = options;
-  for (uint32_t slot = 0; slot < options.slots; ++slot) {
+  const auto stages = static_cast<uint32_t>(options.graph->stages.size());
+  const uint32_t slots = options.clustered ? stages + 2 : 1;
+  for (uint32_t slot = 0; slot < slots; ++slot) {
     auto buffers = model::make_step_buffers(*options.description, options.limits, executor);
     if (!buffers) return fail(buffers.error().within("memory of a step"));
-    entry made;
-    made.frame.buffers = std::move(*buffers);
-    made.frame.draw_scratch.resize(options.limits.logit_rows_max);
-    if (options.graph->experts > 0) made.frame.groups.emplace(*options.graph);
+    step_frame made;
+    made.buffers = std::move(*buffers);
+    made.draw_scratch.resize(options.limits.logit_rows_max);
+    if (options.graph->experts > 0) made.groups.emplace(*options.graph);
     pool->frames_.push_back(std::move(made));
   }
   return pool;
 }
 
-step_frame& step_pool::acquire(uint32_t& slot) {
-  const auto free = std::find_if(frames_.begin(), frames_.end(),
-                                 [](const entry& candidate) { return !candidate.taken; });
-  TROUPE_CHECK(free != frames_.end());
-  free->taken = true;
-  slot = static_cast<uint32_t>(free - frames_.begin());
-  return free->frame;
-}
-
-void step_pool::release(uint32_t slot) {
-  TROUPE_CHECK(frames_[slot].taken);
-  frames_[slot].taken = false;
-}
-
-void step_pool::release_all() {
-  for (auto& entry : frames_) entry.taken = false;
-}
-
 void step_pool::draw(compute::kernels& device, uint32_t slot) {
-  auto& frame = frames_[slot].frame;
+  auto& frame = frames_[slot];
   const uint32_t group_max = frame.buffers.limits.logit_rows_max;
   std::vector<uint32_t> rows;
   for (size_t begin = 0; begin < frame.draws.size(); begin += group_max) {

@@ -1,6 +1,7 @@
 // The memory of steps: what a step works on lies in a slot of this pool, and messages carry the
 // slot's number. Whoever holds the message about a slot owns the slot; jobs of one executor run one
-// after another, so no two parts touch it at once.
+// after another, so no two parts touch it at once. The sequencer has a slot, every stage has one
+// for steps that come from another node, and shards share one for rows that do.
 #pragma once
 
 #include "base/status.hpp"
@@ -11,6 +12,7 @@
 #include "dataflow/request.hpp"
 #include "model/sampler.hpp"
 #include "model/step_buffers.hpp"
+#include "schemas/pipeline_messages.hpp"
 
 #include <memory>
 #include <optional>
@@ -39,6 +41,21 @@ struct row_draw {
   status why;
 };
 
+// Rows of f32 on their way between nodes.
+struct row_block {
+  uint32_t rows = 0;
+  uint32_t columns = 0;
+  std::vector<float> values; // row by row
+
+  static row_block make(uint32_t rows, uint32_t columns);
+  std::span<float> row(uint32_t i) {
+    return std::span(values).subspan(size_t{i} * columns, columns);
+  }
+  std::span<const float> row(uint32_t i) const {
+    return std::span(values).subspan(size_t{i} * columns, columns);
+  }
+};
+
 // One step: its rows, the buffers they pass through, and the dispatch plan of the layer under way.
 struct step_frame {
   std::vector<int32_t> ids;
@@ -51,48 +68,51 @@ struct step_frame {
   std::vector<std::vector<float>> draw_scratch; // per row of a group of logits, kept between steps
   model::step_buffers buffers;
   std::optional<dataflow::expert_groups> groups; // rebuilt by the router of each layer
+  bool carried = false;                          // came from another node; goes back as rows
+  std::vector<uint32_t> wanted_rows; // whose hidden state the sequencer needs, ascending
 
   void clear();
   // Borrows from this frame until it changes.
   model::step_rows rows();
+  // The step as it travels, without and with its hidden state.
+  schemas::step_rows description() const;
+  row_block hidden_rows() const;
+  // Takes over a step from another node; hidden has as many rows as the step, or none.
+  void take(const schemas::step_rows& step, const row_block& hidden);
+  row_block wanted_hidden() const;
+  void put_wanted(const row_block& hidden);
 
 private:
   std::vector<std::span<const uint32_t>> table_views_;
 };
 
-// Slots are taken and given back by the sequencer alone.
 class step_pool {
 public:
   struct options {
     const model::description* description = nullptr; // outlive the pool
     const model::model_weights* weights = nullptr;
     const dataflow::pipeline_graph* graph = nullptr;
-    uint32_t slots = 1;
+    bool clustered = false; // other nodes may send steps and rows
     model::step_limits limits;
   };
+  static constexpr uint32_t sequencer_slot = 0;
 
   // `exhausted` when there is no memory.
   static result<std::unique_ptr<step_pool>> make(const options& options,
                                                  compute::executor& executor);
 
-  // A free slot; there must be one.
-  step_frame& acquire(uint32_t& slot);
-  void release(uint32_t slot);
-  void release_all();
-  step_frame& at(uint32_t slot) { return frames_[slot].frame; }
+  step_frame& at(uint32_t slot) { return frames_[slot]; }
+  // For steps that come from another node to a stage, and for rows that come to any shard.
+  uint32_t stage_slot(uint32_t stage) const { return 1 + stage; }
+  uint32_t shard_slot() const { return static_cast<uint32_t>(frames_.size()) - 1; }
 
   // Final norm, head and sampling of the slot's draws, a group of rows at a time. In an executor
   // job.
   void draw(compute::kernels& device, uint32_t slot);
 
 private:
-  struct entry {
-    step_frame frame;
-    bool taken = false;
-  };
-
   options options_;
-  std::vector<entry> frames_;
+  std::vector<step_frame> frames_;
 };
 
 } // namespace troupe::actors

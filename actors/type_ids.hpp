@@ -46,6 +46,34 @@ struct experts_computed;
 struct restart_part;
 struct fence_passed;
 struct stop_node;
+// wiring.hpp
+struct pipeline_stuck;
+struct device_failed;
+// gating_router.hpp
+struct reroute_due;
+// sequencer.hpp
+struct step_watch;
+// gateway.hpp
+struct frame_arrived;
+struct send_datagram;
+struct open_gate;
+struct gateway_wake;
+// membership.hpp
+struct report_arrived;
+struct node_condition;
+struct state_learned;
+struct begin_drain;
+struct membership_tick;
+// coordinator.hpp
+struct vote_arrived;
+struct view_changed;
+struct votes_stored;
+// node_supervisor.hpp
+struct apply_state;
+struct epoch_go;
+struct node_outdated;
+struct join_cluster;
+struct fence_overdue;
 } // namespace troupe::actors
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, first_custom_type_id)
@@ -79,6 +107,27 @@ CAF_ADD_TYPE_ID(troupe, (troupe::actors::experts_computed))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::restart_part))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::fence_passed))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::stop_node))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::pipeline_stuck))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::device_failed))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::reroute_due))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::step_watch))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::frame_arrived))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::send_datagram))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::open_gate))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::gateway_wake))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::report_arrived))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::node_condition))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::state_learned))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::begin_drain))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::membership_tick))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::vote_arrived))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::view_changed))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::votes_stored))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::apply_state))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::epoch_go))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::node_outdated))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::join_cluster))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::fence_overdue))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 CAF_ERROR_CODE_ENUM(troupe::status_code, "troupe")

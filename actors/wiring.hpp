@@ -10,13 +10,14 @@
 #include <caf/typed_actor.hpp>
 
 #include <cstdint>
+#include <string>
 
 namespace troupe::actors {
 
 struct route_table; // routes.hpp
 
-// From the node supervisor, first thing and after every restart of a part. Work of lower epochs is
-// dropped from here on. The answer, a `wired`, promises it.
+// From the node supervisor, first thing and in every new epoch. Work of other epochs is dropped
+// from here on. The answer, a `wired`, promises it.
 struct wire {
   uint64_t epoch = 0;
   local_ref<route_table> routes;
@@ -25,7 +26,7 @@ struct wire {
 
 struct wired {
   uint64_t epoch = 0;
-  uint32_t part = 0; // index in the route table's parts
+  uint32_t part = 0; // the number the supervisor gave it
 };
 
 // The part ends. (Supervisors do not rely on reference counts to end actors.)
@@ -33,8 +34,21 @@ struct stop_part {
   uint64_t epoch = 0;
 };
 
-// Where `wired` goes; the supervisor is one of these.
-using wired_sink = caf::typed_actor<caf::reacts_to<wired>>;
+// A step of this epoch does not come to an end.
+struct pipeline_stuck {
+  uint64_t epoch = 0;
+  uint64_t step = 0;
+};
+
+// The device takes no work any more.
+struct device_failed {
+  uint64_t epoch = 0;
+  std::string why;
+};
+
+// What the parts tell the supervisor.
+using pipeline_watcher = caf::typed_actor<caf::reacts_to<wired>, caf::reacts_to<pipeline_stuck>,
+                                          caf::reacts_to<device_failed>>;
 
 // Every part is at least one of these.
 using wired_part = caf::typed_actor<caf::reacts_to<wire>, caf::reacts_to<stop_part>>;
@@ -46,6 +60,14 @@ typename Inspector::result_type inspect(Inspector& f, wire& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, wired& x) {
   return f(caf::meta::type_name("wired"), x.epoch, x.part);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, pipeline_stuck& x) {
+  return f(caf::meta::type_name("pipeline_stuck"), x.epoch, x.step);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, device_failed& x) {
+  return f(caf::meta::type_name("device_failed"), x.epoch, x.why);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, stop_part& x) {

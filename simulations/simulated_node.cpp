@@ -48,7 +48,8 @@ result<std::unique_ptr<simulated_node>> simulated_node::make(
     std::shared_ptr<const actors::model_bundle> model, compute::executor& executor,
     const simulated_node_options& options) {
   auto made = std::make_unique<simulated_node>(options);
-  if (auto s = made->state_->prepare(std::move(model), executor, made->clock_, options.node);
+  if (auto s = made->state_->prepare(std::move(model), {&executor, &made->clock_, &made->trace_},
+                                     options.node);
       !s.ok())
     return fail(std::move(s));
   made->system_ = std::make_unique<caf::actor_system>(made->config_);
@@ -57,10 +58,11 @@ result<std::unique_ptr<simulated_node>> simulated_node::make(
   made->supervisor_ = actors::spawn_node_supervisor(
       *made->system_,
       {.resources = &made->state_->resources,
+       .clustered = false,
        .ready = {},
-       .started = [parts = &made->parts_](const dataflow::role& who, const caf::actor& actor) {
-         (*parts)[who] = actor;
-       }});
+       .started = [parts = &made->parts_](const dataflow::role& who,
+                                          const caf::actor& actor) { (*parts)[who] = actor; },
+       .gave_up = {}});
   if (!made->run(start_steps_max))
     return fail(status_code::timed_out, "the simulated node's parts do not come to rest");
   return made;

@@ -8,6 +8,7 @@
 #include "actors/routes.hpp"
 #include "base/clock.hpp"
 #include "base/random.hpp"
+#include "base/trace.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -81,6 +82,7 @@ private:
 
   simulated_node_options options_;
   virtual_clock clock_;
+  silent_trace trace_;
   std::unique_ptr<actors::node_state> state_;
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;

@@ -1,0 +1,77 @@
+// Reports go to the membership, votes to the coordinator, all else to the gateway.
+#include "actors/frame_sorter.hpp"
+
+#include "schemas/frame_codec.hpp"
+
+#include <caf/send.hpp>
+
+#include <cstring>
+#include <utility>
+
+namespace troupe::actors {
+namespace {
+
+using schemas::frame_body;
+
+bool is_vote(const frame_body& body) {
+  return std::holds_alternative<schemas::register_prepare>(body) ||
+         std::holds_alternative<schemas::register_promise>(body) ||
+         std::holds_alternative<schemas::register_accept>(body) ||
+         std::holds_alternative<schemas::register_accepted>(body) ||
+         std::holds_alternative<schemas::register_recover>(body) ||
+         std::holds_alternative<schemas::register_recovered>(body) ||
+         std::holds_alternative<schemas::state_update>(body);
+}
+
+} // namespace
+
+void frame_sorter::connect(gateway to_gateway, membership to_membership,
+                           coordinator to_coordinator) {
+  gateway_ = std::move(to_gateway);
+  membership_ = std::move(to_membership);
+  coordinator_ = std::move(to_coordinator);
+  connected_.store(true, std::memory_order_release);
+}
+
+void frame_sorter::disconnect() {
+  connected_.store(false, std::memory_order_release);
+  gateway_ = nullptr;
+  membership_ = nullptr;
+  coordinator_ = nullptr;
+}
+
+void frame_sorter::frame_received(const transport::node_identity&,
+                                  std::span<const std::byte> header,
+                                  std::span<const std::byte> payload) {
+  if (!connected_.load(std::memory_order_acquire)) return;
+  auto read = schemas::decode_frame(header, {});
+  if (!read || read->payload_bytes() != payload.size() ||
+      (!payload.empty() && schemas::checksum_of(payload) != read->payload_checksum)) {
+    counters_->corrupt.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const bool for_us = (read->target == self_ || read->target == schemas::no_node) &&
+                      (read->target_incarnation == incarnation_ || read->target_incarnation == 0);
+  if (!for_us || read->source == self_) {
+    counters_->stale.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (const auto* report = std::get_if<schemas::node_report>(&read->body)) {
+    caf::anon_send(membership_, report_arrived{make_local(*report)});
+    return;
+  }
+  inbound_frame frame;
+  frame.header = std::move(*read);
+  if (is_vote(frame.header.body)) {
+    const auto from = frame.header.source;
+    const auto incarnation = frame.header.source_incarnation;
+    caf::anon_send(coordinator_,
+                   vote_arrived{from, incarnation, make_local(std::move(frame.header.body))});
+    return;
+  }
+  frame.payload = row_block::make(frame.header.rows, frame.header.columns);
+  if (!payload.empty()) std::memcpy(frame.payload.values.data(), payload.data(), payload.size());
+  caf::anon_send(gateway_, frame_arrived{make_local(std::move(frame))});
+}
+
+} // namespace troupe::actors
