@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,16 +18,18 @@
 namespace troupe::simulations {
 
 struct membership_limits {
-  // M2: crash to exclusion while a majority is connected all the time. 0: from cluster_timing.
+  // M2: crash to exclusion while nothing else disturbs the cluster and a majority is connected.
+  // 0: detection_bound(timing). In runs without network faults calm_detection_bound is fair.
   duration detection_max{};
-  // M3: heal (or the agreement on a newer epoch) to everybody knowing it. 0: from cluster_timing.
+  // M3: heal (or the agreement on a newer epoch) to everybody knowing it.
+  // 0: convergence_bound(timing).
   duration converge_max{};
   // M4: exclusions of one process that never stopped, within the window; epochs after a heal.
   uint32_t exclusions_max = 10;
   duration exclusions_window = std::chrono::seconds(60);
-  uint32_t epochs_after_heal_max = 0; // 0: 4 + 4 per node
-  dataflow::restart_limits restarts;  // M5: of one part's supervisor
-  bool fault_free = false;            // nothing is injected: nobody may be suspected or excluded
+  uint32_t epochs_after_heal_max = 0;     // 0: 4 + 4 per node
+  dataflow::restart_limits restarts = {}; // M5: of one part's supervisor
+  bool fault_free = false; // nothing is injected: nobody may be suspected or excluded
 };
 
 // Work that did not come to an end, for M6.
@@ -47,6 +48,7 @@ struct leak_sample {
   uint64_t pages_used = 0;
 };
 
+// A checker of one run.
 class membership_checker {
 public:
   membership_checker(const dataflow::cluster_layout& layout, const dataflow::cluster_timing& timing,
@@ -63,7 +65,8 @@ public:
   void majority(bool connected, time_point now);
   // All faults are over for the nodes of the core (every other one stays down or cut off).
   void healed(const std::vector<uint32_t>& core, time_point now);
-  // A new disturbance after a heal.
+  // A fault of the network, a device or a clock begins or changes. Bounds count from the latest
+  // one; after a heal it also takes the heal back.
   void disturbed(time_point now);
 
   void suspected(uint32_t node, uint32_t peer, time_point now); // `node` suspects `peer`
@@ -98,27 +101,29 @@ private:
     bool up = false;
     bool paused = false;
     uint64_t incarnation = 0;
-    uint64_t epoch = 0; // highest learned by this incarnation
-    time_point since{}; // started or resumed
+    uint64_t epoch = 0;       // highest learned by this incarnation …
+    uint64_t epoch_ready = 0; // … and ready for
     time_point crashed{};
-    bool crash_judged = true;            // nothing to wait for, or told already
-    uint64_t highest_epoch_reported = 0; // M3 told for it
-    std::deque<time_point> exclusions;   // of this incarnation
+    bool crash_open = false;           // nobody has judged yet whether it was noticed
+    uint64_t late_for = 0;             // newest epoch it was reported to be late for
+    std::deque<time_point> exclusions; // of this incarnation
   };
   struct epoch_history {
     dataflow::cluster_state state;
     uint32_t learned_by = 0; // first
     time_point learned{};
-    std::map<uint32_t, uint64_t> ready; // node -> incarnation
+    std::vector<uint64_t> ready; // per node: the incarnation that was
     bool go = false;
   };
 
+  bool acts(uint32_t node, uint64_t incarnation, const std::string& what, time_point now);
   void check_state(uint32_t node, const dataflow::cluster_state& state, time_point now);
-  void compare_neighbours(const epoch_history& before, const epoch_history& after, time_point now);
+  void check_next(const dataflow::cluster_state& before, const dataflow::cluster_state& after,
+                  time_point now);
+  void note_new_epoch(const dataflow::cluster_state& state, time_point now);
   void note_exclusion(uint32_t node, uint64_t epoch, time_point now);
   void check_crash(uint32_t node, time_point now);
   void check_convergence(time_point now);
-  bool in_core(uint32_t node) const;
   std::string name(uint32_t node) const;
   void note(const char* invariant, std::string what, time_point when);
 
@@ -128,16 +133,17 @@ private:
   std::map<uint64_t, epoch_history> epochs_;
   std::map<std::pair<uint32_t, dataflow::role>, std::deque<time_point>> restarts_;
   bool majority_ = true;
-  time_point majority_since_{};
-  std::optional<time_point> healed_;
-  uint64_t healed_epoch_ = 0; // newest at the heal
-  uint32_t epochs_after_heal_ = 0;
-  std::vector<bool> core_;
+  time_point disturbed_{}; // the latest change of anything
+  bool healed_ = false;
+  std::vector<bool> core_; // per node, since the heal
+  uint32_t epochs_since_heal_ = 0;
   std::vector<violation> violations_;
 };
 
-// From timing, for messages and defaults of others.
+// How long a crash may stay unnoticed: with whatever network …
 duration detection_bound(const dataflow::cluster_timing& timing);
+// … and with one that loses and delays nothing.
+duration calm_detection_bound(const dataflow::cluster_timing& timing);
 duration convergence_bound(const dataflow::cluster_timing& timing);
 
 } // namespace troupe::simulations

@@ -53,7 +53,7 @@ public:
   // The incarnation that would answer; meaningful while up.
   virtual uint64_t incarnation(uint32_t door) const = 0;
   // Opens the connection with the request and what the client has of it, one entry per choice. What
-  // comes back later goes to client::on_event or on_disconnected. An error is final for the call.
+  // comes back goes to client::on_event or on_disconnected, later. An error is final for the call.
   virtual status submit(const door_call& call,
                         std::shared_ptr<const dataflow::generation_request> request,
                         const std::vector<choice_received>& received) = 0;
@@ -120,23 +120,27 @@ private:
   };
 
   void knock();
+  status call_door();
   void refused(status why);
   void go_elsewhere();
-  void leave_door(bool hang_up);
+  void close();
   void watch();
   void patience_over();
   void wake();
-  void take(const event_origin& origin, dataflow::stream_event event);
-  bool accept_origin(const event_origin& origin, const dataflow::stream_event& event);
-  void take_prompt(dataflow::stream_event& event);
-  void take_text(dataflow::stream_event& event);
+  bool stalled() const;
+  void take(const inbound& in);
+  bool acceptable(const event_origin& origin, const dataflow::stream_event& event);
+  void take_prompt(const dataflow::stream_event& event);
+  void take_text(const dataflow::stream_event& event);
   void take_finished(const dataflow::stream_event& event);
   void take_completed(const dataflow::stream_event& event);
+  void take_failed(const dataflow::stream_event& event);
   void cancel_if_planned();
   void end(client_end how);
   void moved_on();
+  bool all_finished() const;
+  bool was_cut() const;
   void note(const char* invariant, std::string what);
-  uint32_t choose_door();
   uint64_t draw(uint64_t bound);
 
   client_options options_;
@@ -147,7 +151,7 @@ private:
 
   bool arrived_ = false;
   bool connected_ = false;
-  bool cancelling_ = false;
+  bool last_said_ = false; // the door ended the connection with `completed` or `failed`
   door_call call_;
   uint64_t incarnation_ = 0; // of the door, when the connection was opened
   uint64_t events_ = 0;      // received through this connection
@@ -159,7 +163,6 @@ private:
   std::optional<uint64_t> patience_timer_;
   std::optional<uint64_t> retry_timer_;
   std::optional<uint64_t> stall_timer_;
-  time_point stalled_until_{};
   std::deque<inbound> unread_; // while stalled
 };
 

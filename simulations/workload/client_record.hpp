@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe::simulations {
@@ -35,6 +36,7 @@ struct client_record {
   std::vector<choice_record> choices;
   client_end end = client_end::open;
   status failure; // failed: what it was told last
+  bool cancel_sent = false;
   bool has_usage = false;
   uint32_t completion_tokens = 0; // as the door counted
   uint32_t attempts = 0;          // connections tried
