@@ -7,21 +7,27 @@
 #include "dataflow/phi_detector.hpp"
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace troupe::dataflow {
 
+// How long a peer of which nothing else is known may be silent: after that long, who has not been
+// heard is not there.
+duration first_allowance(const cluster_timing& timing);
+
 // What one node knows about the others from their reports. Stale incarnations and repeated or
 // reordered reports (by number) are ignored.
 class membership_table {
 public:
+  // `started`: now; for a cluster of one voter the wait for late nodes counts from it.
   membership_table(const cluster_layout& layout, const cluster_timing& timing, node_index self,
-                   uint64_t incarnation);
+                   uint64_t incarnation, time_point started = {});
 
-  enum class verdict : uint8_t { taken, stale, restarted }; // restarted: first of a new incarnation
+  // restarted: the first report of an incarnation (also of the first one heard). Reports of unknown
+  // nodes and of the wrong size are stale.
+  enum class verdict : uint8_t { taken, stale, restarted };
   verdict on_report(const node_report& report, time_point now);
 
   // Peers heard lately (not suspected), by incarnation; 0: not. Entry of self: own incarnation.
@@ -30,17 +36,45 @@ public:
   bool connected(node_index peer, time_point now) const;
   // Hears a majority of the voters which hear it (itself counts when a voter).
   bool has_majority(time_point now) const;
+  // Since when, without a break.
+  std::optional<time_point> majority_since(time_point now) const;
   // Latest report of a node; nullptr when never heard.
   const node_report* report(node_index node) const;
   // Highest incarnation of `node` anybody has told of (also of self: higher than our own means we
   // are a ghost of an earlier start).
-  uint64_t newest_incarnation(node_index node) const;
+  uint64_t newest_incarnation(node_index node) const { return peers_.at(node).newest; }
   // When the next peer becomes suspect unless heard.
   std::optional<time_point> next_suspicion(time_point now) const;
 
-  // Whether this node should lead now: a voter with a majority, and no voter of a lower index that
-  // it is connected to reports a majority.
+  // Whether this node should lead now: a voter with a majority, no ghost, and no voter of a lower
+  // index that it is connected to reports a majority.
   bool should_lead(time_point now) const;
+
+  // For people: how suspect a peer is (phi times 1000).
+  uint32_t phi_milli(node_index peer, time_point now) const;
+
+private:
+  friend struct leader_view view_of(const membership_table& table, const node_report& own,
+                                    time_point now);
+  struct peer {
+    std::optional<node_report> report;
+    phi_detector detector;
+    uint64_t newest = 0;
+    // Its incarnation is known since; later restarts within the first allowance do not put it off,
+    // so that a node which restarts all the time is not waited for.
+    time_point since{};
+  };
+
+  bool heard_lately(node_index node, time_point now) const;
+  void note_incarnations(const node_report& report);
+
+  cluster_layout layout_;
+  cluster_timing timing_;
+  duration allowance_;
+  node_index self_;
+  uint64_t incarnation_;
+  std::vector<peer> peers_; // per node; that of self has no report
+  std::optional<time_point> majority_since_;
 };
 
 // What the leader knows when it decides: the reports of the nodes it is connected to (its own
@@ -48,24 +82,43 @@ public:
 struct leader_view {
   node_index self = no_node;
   std::vector<std::optional<node_report>> reports; // per node
+  // Known for so short that peers may not have told yet that they hear each other. Empty: nobody.
+  std::vector<bool> fresh;
+  // The majority has lasted long enough to have heard from everybody who is there …
+  bool settled = true;
+  // … and longer than a new cluster waits for late nodes.
+  bool formation_over = true;
 };
 leader_view view_of(const membership_table& table, const node_report& own, time_point now);
 
 // Remembers how often a node was excluded, so that one that comes and goes is readmitted ever
-// later.
+// later. Every node keeps it, from the agreed states, so that a new leader knows what the old one
+// did.
 class readmission {
 public:
   readmission(const cluster_timing& timing, uint32_t nodes);
+  // A newer state has been agreed on: who was present and is not, or has restarted, was excluded.
+  void observe(const cluster_state& before, const cluster_state& after, time_point now);
   void excluded(node_index node, time_point now);
   bool allowed(node_index node, time_point now) const;
-  // Served this long without being excluded: forgiven.
+  // It is present now: readmit_max after its readmission was allowed it is forgiven.
   void settled(node_index node, time_point now);
   std::optional<time_point> next(time_point now) const; // when somebody next becomes allowed
+
+private:
+  struct door {
+    duration pause{}; // the last one; zero: never excluded, or forgiven
+    time_point opens{};
+  };
+  duration first_;
+  duration max_;
+  std::vector<door> doors_; // per node
 };
 
 // Who takes part: the largest set found greedily of connected, not stale nodes in which everybody
 // hears everybody. From the nodes with a broken pair the one with most broken pairs goes first,
-// then one that plays no role, then the highest index; the leader never goes.
+// then one that is not present now, then one that plays no role, then the highest index; the leader
+// never goes.
 std::vector<bool> choose_members(const leader_view& view, const cluster_layout& layout,
                                  const cluster_state& current);
 
@@ -73,6 +126,10 @@ std::vector<bool> choose_members(const leader_view& view, const cluster_layout& 
 // (also: another incarnation), when a member reports a new generation, a stuck epoch equal to the
 // current one, or a change of serving/draining that the placement must follow. When nobody can
 // serve, the state has members and an empty placement. Reasons in words for the log.
+//
+// Nothing is decided on what may be too old or too new: while a report knows of a later epoch than
+// `current` or of less than `current` does, while the leader has not led long enough to miss
+// anybody, while a restarted member is still making itself known.
 struct state_change {
   cluster_state next;
   std::string why;

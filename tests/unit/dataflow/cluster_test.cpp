@@ -70,6 +70,7 @@ TEST(cluster_test, names_what_is_wrong_with_timing) {
       {"suspect_phi", [](auto& t) { t.suspect_phi = 17; }},
       {"pause_allowed", [](auto& t) { t.pause_allowed = milliseconds(-1); }},
       {"silence_max", [](auto& t) { t.silence_max = milliseconds(150); }},
+      {"silence_max", [](auto& t) { t.silence_max = std::chrono::minutes(31); }},
       {"vote_timeout", [](auto& t) { t.vote_timeout = milliseconds(0); }},
       {"readmit_first", [](auto& t) { t.readmit_first = milliseconds(-1); }},
       {"readmit_max", [](auto& t) { t.readmit_max = milliseconds(999); }},
