@@ -491,7 +491,8 @@ std::vector<fault_entry> logic_faults() {
        {},
        {restart},
        "leader",
-       "register.promised,register.accepted,epoch.agreed,epoch.ready,epoch.go,node.suspected"},
+       "register.prepare,register.accept,votes.stored,epoch.proposed,epoch.agreed,epoch.ready,"
+       "epoch.go,leader.begins"},
       {"F71",
        "coordinator",
        "two_leaders",

@@ -60,7 +60,8 @@ injector::outcome injector::on_links(slot& s, const std::function<void(link_qual
 }
 
 injector::outcome injector::on_split(slot& s, bool both_ways) {
-  const auto mask = static_cast<uint64_t>(setting(s, "mask"));
+  auto mask = static_cast<uint64_t>(setting(s, "mask"));
+  if (mask == 0) mask = uint64_t{1} << (s.node % 64); // alone
   std::vector<uint32_t> inside, outside;
   for (uint32_t node = 0; node < surface_.nodes(); ++node)
     (((mask >> (node % 64)) & 1) != 0 ? inside : outside).push_back(node);
