@@ -215,6 +215,9 @@ status check_payload(const frame_header& header, const frame_limits& limits) {
   TROUPE_RETURN_IF_ERROR(at_most(header.columns, limits.columns_max, "columns of a payload"));
   if (header.rows > 0 && header.columns == 0)
     return broken(text("a payload of ", header.rows, " rows without columns"));
+  // rows * columns of 32 bits each fit in 64; four times that need not.
+  const uint64_t elements = uint64_t{header.rows} * header.columns;
+  if (elements > UINT64_MAX / 4) return broken(text("a payload of ", elements, " elements"));
   return at_most(header.payload_bytes(), limits.payload_bytes_max, "bytes of payload");
 }
 
