@@ -20,8 +20,8 @@ result<strategy_kind> parse_strategy(std::string_view name);
 
 struct strategy_options {
   strategy_kind kind = strategy_kind::portfolio;
-  uint32_t changes = 3;          // pct: priority drops; delay: delays
-  uint64_t horizon = 20'000;     // events over which they are spread
+  uint32_t changes = 3;      // pct: priority drops; delay: delays
+  uint64_t horizon = 20'000; // events over which they are spread
 };
 
 // The kind a portfolio stands for with this seed; others stand for themselves.
