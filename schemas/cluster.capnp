@@ -53,6 +53,7 @@ struct AcceptorState {
   promised @0 :Ballot;
   accepted @1 :Ballot;
   value @2 :ClusterState;
+  recovered @3 :List(UInt64);
 }
 
 struct RegisterPrepare {
@@ -65,6 +66,7 @@ struct RegisterPromise {
   promised @2 :Ballot;
   accepted @3 :Ballot;
   value @4 :ClusterState;
+  recovered @5 :List(UInt64);
 }
 
 struct RegisterAccept {
@@ -76,6 +78,7 @@ struct RegisterAccepted {
   number @0 :Ballot;
   granted @1 :Bool;
   promised @2 :Ballot;
+  recovered @3 :List(UInt64);
 }
 
 struct RegisterRecover {

@@ -124,11 +124,18 @@ void read(Reader from, ballot& to) {
   to.proposer = from.getProposer();
 }
 
+template <class List>
+void read_recoveries(List from, std::vector<uint64_t>& to, const frame_limits& limits,
+                     wire_budget& budget) {
+  if (budget.allows(from.size(), limits.nodes_max, "recoveries")) read_numbers(from, to);
+}
+
 template <class Builder>
 void write(const acceptor_state& from, Builder to) {
   write(from.promised, to.initPromised());
   write(from.accepted, to.initAccepted());
   write(from.value, to.initValue());
+  write_list(from.recovered, [&](unsigned size) { return to.initRecovered(size); });
 }
 
 template <class Reader>
@@ -136,6 +143,7 @@ void read(Reader from, acceptor_state& to, const frame_limits& limits, wire_budg
   read(from.getPromised(), to.promised);
   read(from.getAccepted(), to.accepted);
   read(from.getValue(), to.value, limits, budget);
+  read_recoveries(from.getRecovered(), to.recovered, limits, budget);
 }
 
 template <class Builder>
@@ -155,6 +163,7 @@ void write(const register_promise& from, Builder to) {
   write(from.promised, to.initPromised());
   write(from.accepted, to.initAccepted());
   write(from.value, to.initValue());
+  write_list(from.recovered, [&](unsigned size) { return to.initRecovered(size); });
 }
 
 template <class Reader>
@@ -164,6 +173,7 @@ void read(Reader from, register_promise& to, const frame_limits& limits, wire_bu
   read(from.getPromised(), to.promised);
   read(from.getAccepted(), to.accepted);
   read(from.getValue(), to.value, limits, budget);
+  read_recoveries(from.getRecovered(), to.recovered, limits, budget);
 }
 
 template <class Builder>
@@ -183,13 +193,15 @@ void write(const register_accepted& from, Builder to) {
   write(from.number, to.initNumber());
   to.setGranted(from.granted);
   write(from.promised, to.initPromised());
+  write_list(from.recovered, [&](unsigned size) { return to.initRecovered(size); });
 }
 
 template <class Reader>
-void read(Reader from, register_accepted& to, const frame_limits&, wire_budget&) {
+void read(Reader from, register_accepted& to, const frame_limits& limits, wire_budget& budget) {
   read(from.getNumber(), to.number);
   to.granted = from.getGranted();
   read(from.getPromised(), to.promised);
+  read_recoveries(from.getRecovered(), to.recovered, limits, budget);
 }
 
 template <class Builder>

@@ -64,9 +64,14 @@ status check(const ballot& number, const frame_limits& limits) {
   return check_node(number.proposer, limits, "a proposer");
 }
 
+status check_recovered(const std::vector<uint64_t>& recovered, const frame_limits& limits) {
+  return at_most(recovered.size(), limits.nodes_max, "recoveries");
+}
+
 status check(const acceptor_state& state, const frame_limits& limits) {
   TROUPE_RETURN_IF_ERROR(check(state.promised, limits));
   TROUPE_RETURN_IF_ERROR(check(state.accepted, limits));
+  TROUPE_RETURN_IF_ERROR(check_recovered(state.recovered, limits));
   return check(state.value, limits);
 }
 
@@ -127,10 +132,14 @@ struct body_rules {
 
   status operator()(const register_prepare& in) const { return all_of(in.number); }
   status operator()(const register_promise& in) const {
+    TROUPE_RETURN_IF_ERROR(check_recovered(in.recovered, limits));
     return all_of(in.number, in.promised, in.accepted, in.value);
   }
   status operator()(const register_accept& in) const { return all_of(in.number, in.value); }
-  status operator()(const register_accepted& in) const { return all_of(in.number, in.promised); }
+  status operator()(const register_accepted& in) const {
+    TROUPE_RETURN_IF_ERROR(check_recovered(in.recovered, limits));
+    return all_of(in.number, in.promised);
+  }
   status operator()(const register_recover&) const { return no_payload(); }
   status operator()(const register_recovered& in) const { return all_of(in.state); }
   status operator()(const state_update& in) const { return all_of(in.state); }

@@ -50,7 +50,9 @@ public:
     return out;
   }
 
-  schemas::acceptor_state acceptor() { return {make_ballot(), make_ballot(), state()}; }
+  schemas::acceptor_state acceptor() {
+    return {make_ballot(), make_ballot(), state(), recoveries()};
+  }
 
   uint64_t number() { // of any size
     const uint64_t bits = random_bits(key_, n_++);
@@ -58,6 +60,10 @@ public:
   }
 
 private:
+  std::vector<uint64_t> recoveries() {
+    return list<uint64_t>(5, [this] { return number(); });
+  }
+
   uint32_t small(uint32_t bound) { return static_cast<uint32_t>(random_below(key_, n_++, bound)); }
   bool flag() { return small(2) == 1; }
   uint32_t word() { return static_cast<uint32_t>(number()); }
@@ -101,13 +107,13 @@ private:
   }
   void make(schemas::frame_header&, schemas::register_prepare& out) { out.number = make_ballot(); }
   void make(schemas::frame_header&, schemas::register_promise& out) {
-    out = {make_ballot(), flag(), make_ballot(), make_ballot(), state()};
+    out = {make_ballot(), flag(), make_ballot(), make_ballot(), state(), recoveries()};
   }
   void make(schemas::frame_header&, schemas::register_accept& out) {
     out = {make_ballot(), state()};
   }
   void make(schemas::frame_header&, schemas::register_accepted& out) {
-    out = {make_ballot(), flag(), make_ballot()};
+    out = {make_ballot(), flag(), make_ballot(), recoveries()};
   }
   void make(schemas::frame_header&, schemas::register_recover& out) { out.nonce = number(); }
   void make(schemas::frame_header&, schemas::register_recovered& out) {
