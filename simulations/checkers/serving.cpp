@@ -169,16 +169,15 @@ void serving_checker::check_text(const client_record& got, uint32_t choice,
                                  const choice_answer& right, time_point now) {
   const auto& have = got.choices[choice];
   const std::string_view whole = right.text;
-  const bool ended = have.finished && have.reason != finish_reason::cancelled;
-  if (ended && have.text == whole) return;
-  if (!ended) {
+  if (have.finished && have.reason != finish_reason::cancelled) {
+    if (have.text == whole) return;
+  } else {
     const size_t tokens = std::min(have.tokens.size(), right.text_after.size());
     const size_t least = tokens == 0 ? 0 : right.text_after[tokens - 1];
-    const bool running = !have.finished && have.text.size() >= least &&
-                         whole.substr(0, have.text.size()) == have.text;
-    if (running) return;
-    if (got.cancel_sent &&
-        have.text == text_when_cut(right_.tokenizer(), *got.asked.request, have.tokens))
+    const bool begun = have.text.size() >= least && whole.starts_with(have.text);
+    // What is held back need not reach one who leaves, but may.
+    if (begun || (got.cancel_sent &&
+                  have.text == text_when_cut(right_.tokenizer(), *got.asked.request, have.tokens)))
       return;
   }
   const size_t at = first_difference(have.text, whole);

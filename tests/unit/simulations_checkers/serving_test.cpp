@@ -101,6 +101,9 @@ TEST(serving, is_silent_about_right_answers) {
   for (size_t k = 0; k <= 8; ++k) {
     EXPECT_EQ(verdict(waiting(scored(), k)), "") << k;
     EXPECT_EQ(verdict(cancelled(scored(), k)), "") << k;
+    auto nothing_more = cancelled(scored(), k);
+    nothing_more.choices[0].text = waiting(scored(), k).choices[0].text;
+    EXPECT_EQ(verdict(nothing_more), "") << k;
   }
   serving_checker checker(tests::shared_oracle(), {});
   checker.check_client(served(scored()), start);
