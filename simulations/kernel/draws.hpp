@@ -22,6 +22,7 @@ inline constexpr uint32_t network = 0x10000000; // + from * 4096 + to
 inline constexpr uint32_t disk = 0x20000000;    // + machine
 inline constexpr uint32_t disk_crash = 0x21000000;
 inline constexpr uint32_t disk_latency = 0x22000000;
+inline constexpr uint32_t disk_damage = 0x23000000;
 inline constexpr uint32_t device = 0x30000000; // + machine
 } // namespace draw_entity
 

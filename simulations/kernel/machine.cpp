@@ -13,6 +13,25 @@ namespace {
 
 constexpr size_t sweep_step = 4096;
 
+// CAF keeps what a function-based actor was spawned with, until it starts, in a protected place.
+struct unstarted : caf::local_actor {
+  static constexpr auto behavior_maker = &unstarted::initial_behavior_fac_;
+};
+
+// As if the power had gone: it learns nothing and tells nobody. CAF leaves the handlers of an ended
+// actor to its destructor, which never comes for actors that hold handles of each other.
+void end_actor(caf::scheduled_actor& ending) {
+  if (!ending.mailbox().closed()) ending.on_exit(); // destroys its state, once
+  ending.cleanup(caf::make_error(caf::exit_reason::kill), nullptr);
+  ending.bhvr_stack().clear();
+  ending.bhvr_stack().cleanup();
+  ending.*unstarted::behavior_maker = nullptr;
+  ending.set_default_handler(caf::drop);
+  ending.set_error_handler([](caf::scheduled_actor*, caf::error&) {});
+  ending.set_down_handler([](caf::scheduled_actor*, caf::down_msg&) {});
+  ending.set_exit_handler([](caf::scheduled_actor*, caf::exit_msg&) {});
+}
+
 } // namespace
 
 // -- messages
@@ -201,19 +220,14 @@ caf::actor_system& machine::system() {
   return *parts_->system;
 }
 
-// Every actor that lives, as if the power had gone: it learns nothing and tells nobody.
 void machine::parts::end_actors() {
   std::vector<caf::strong_actor_ptr> living;
   for (auto& entry : actors)
     if (auto actor = entry.handle.lock()) living.push_back(std::move(actor));
   actors.clear();
   actors_swept = 0;
-  for (auto& actor : living) {
-    auto* ending = static_cast<caf::scheduled_actor*>(caf::actor_cast<caf::abstract_actor*>(actor));
-    ending->cleanup(caf::make_error(caf::exit_reason::kill), nullptr);
-    // Handlers may hold handles of each other; CAF frees replaced ones only after a message.
-    ending->bhvr_stack().cleanup();
-  }
+  for (auto& actor : living)
+    end_actor(*static_cast<caf::scheduled_actor*>(caf::actor_cast<caf::abstract_actor*>(actor)));
   scheduler->clock().cancel_all(); // what ending actors have set
   living.clear();
   // Releasing one may end it and make others ready.
