@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace troupe::dataflow {
 namespace {
@@ -298,9 +299,24 @@ std::optional<time_point> membership_table::next_suspicion(time_point now) const
 bool membership_table::should_lead(time_point now) const {
   if (!layout_.is_voter(self_) || newest_incarnation(self_) > incarnation_) return false;
   if (!has_majority(now)) return false;
-  for (node_index n = 0; n < self_; ++n)
-    if (connected(n, now) && peers_[n].report->majority) return false;
+  for (node_index n = 0; n < layout_.voters; ++n) {
+    if (n == self_ || !connected(n, now)) continue;
+    const node_report& other = *peers_[n].report;
+    if (other.majority && goes_before(other)) return false;
+  }
   return true;
+}
+
+bool membership_table::goes_before(const node_report& other) const {
+  // It knows better who is present and does not lead: waiting for it could be waiting for ever.
+  if (other.epoch > agreed_.epoch && !other.leads) return false;
+  const auto& member = member_of(agreed_, self_);
+  const bool present = member.present && member.incarnation == incarnation_;
+  return std::pair(!is_present(agreed_, other), other.node) < std::pair(!present, self_);
+}
+
+void membership_table::agreed(const cluster_state& state) {
+  if (state.epoch > agreed_.epoch) agreed_ = state;
 }
 
 uint32_t membership_table::phi_milli(node_index peer, time_point now) const {

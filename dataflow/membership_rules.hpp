@@ -46,8 +46,12 @@ public:
   // When the next peer becomes suspect unless heard.
   std::optional<time_point> next_suspicion(time_point now) const;
 
-  // Whether this node should lead now: a voter with a majority, no ghost, and no voter of a lower
-  // index that it is connected to reports a majority.
+  // A state that was agreed on, as far as this node knows. Older ones are ignored.
+  void agreed(const cluster_state& state);
+  // Whether this node should lead now: a voter with a majority, no ghost, and connected to no voter
+  // with a majority that goes before it: present in the agreed state before not present, then the
+  // lower index. (Two voters that do not hear each other may both lead; as soon as one of them has
+  // excluded the other, that one stops. By the index alone they would exclude each other for ever.)
   bool should_lead(time_point now) const;
 
   // For people: how suspect a peer is (phi times 1000).
@@ -66,6 +70,7 @@ private:
   };
 
   bool heard_lately(node_index node, time_point now) const;
+  bool goes_before(const node_report& other) const;
   void note_incarnations(const node_report& report);
 
   cluster_layout layout_;
@@ -75,6 +80,7 @@ private:
   uint64_t incarnation_;
   std::vector<peer> peers_; // per node; that of self has no report
   std::optional<time_point> majority_since_;
+  cluster_state agreed_;
 };
 
 // What the leader knows when it decides: the reports of the nodes it is connected to (its own

@@ -139,6 +139,42 @@ TEST_F(membership_table_test, the_lowest_voter_with_a_majority_leads) {
   EXPECT_TRUE(second.should_lead(at(3)));
 }
 
+TEST_F(membership_table_test, who_is_present_leads_before_who_was_excluded) {
+  cluster_state state;
+  state.epoch = 5;
+  state.members.resize(3);
+  state.members[1] = {.incarnation = 1, .present = true};
+  hear_all(0);
+  table.agreed(state);
+  auto present = report_of(1, 9, {1, 1, 1});
+  present.epoch = 5;
+  present.majority = true;
+  table.on_report(present, at(1));
+  EXPECT_FALSE(table.should_lead(at(1)));
+  state.epoch = 4;
+  state.members[0] = {.incarnation = 1, .present = true};
+  table.agreed(state); // older, ignored
+  EXPECT_FALSE(table.should_lead(at(1)));
+  state.epoch = 6;
+  table.agreed(state);
+  EXPECT_TRUE(table.should_lead(at(1)));
+}
+
+TEST_F(membership_table_test, nobody_waits_for_one_who_knows_more_and_does_not_lead) {
+  membership_table second(layout, timing, 1, 1, at(0));
+  second.on_report(report_of(2, 1, {1, 1, 1}), at(0));
+  auto zero = report_of(0, 1, {1, 1, 1});
+  zero.majority = true;
+  zero.epoch = 3;
+  zero.leads = true;
+  second.on_report(zero, at(1));
+  EXPECT_FALSE(second.should_lead(at(1)));
+  zero.number = 2;
+  zero.leads = false;
+  second.on_report(zero, at(2));
+  EXPECT_TRUE(second.should_lead(at(2)));
+}
+
 TEST_F(membership_table_test, who_is_no_voter_never_leads) {
   membership_table third(cluster_of(3, 1), timing, 2, 1, at(0));
   third.on_report(report_of(0, 1, {1, 1, 1}), at(0));
