@@ -40,7 +40,7 @@ struct membership_state {
 
   void start(const membership_options& o) {
     options = o;
-    table.emplace(*o.layout, *o.timing, o.self, o.incarnation);
+    table.emplace(*o.layout, *o.timing, o.self, o.incarnation, o.time->now());
     own.node = o.self;
     own.incarnation = o.incarnation;
     heard_before = table->hears(o.time->now());
@@ -87,6 +87,7 @@ struct membership_state {
   void learn(const state_learned& in) {
     state = in.state;
     own.epoch = state->epoch;
+    table->agreed(*state.value);
     look_for_go();
     announce();
   }
