@@ -1,4 +1,4 @@
-// Runs one target over damaged versions of the golden checkpoints: mutation_runner TARGET ROUNDS
+// Runs one target over damaged versions of its seeds: mutation_runner TARGET ROUNDS
 // [SEED]. The same arguments do the same; a crash is repeated by giving its round as FIRST:
 // mutation_runner TARGET ROUNDS SEED FIRST.
 #include "tests/fuzz/mutate.hpp"
@@ -16,6 +16,7 @@ namespace {
 constexpr uintmax_t seed_bytes_max = 128 << 10; // larger ones only make rounds slower
 
 std::vector<std::string> read_seeds(const troupe::fuzz::target& target) {
+  if (target.make_seeds != nullptr) return target.make_seeds();
   std::vector<std::filesystem::path> paths;
   const auto folder =
       std::filesystem::path(TROUPE_SOURCE_DIR) / "tests/golden" / target.seed_folder;

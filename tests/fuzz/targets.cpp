@@ -8,6 +8,7 @@
 #include "model/tensor_index.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights.hpp"
+#include "tests/fuzz/wire_targets.hpp"
 
 #include <array>
 
@@ -93,12 +94,14 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 5> all = {{
+constexpr std::array<target, 7> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
     {"shard_map", read_shard_map, "models", "model.safetensors.index.json"},
     {"tokenizer", read_tokenizer, "tokenizers", "tokenizer.json"},
+    {"frame", read_frame, "", "", frame_seeds},
+    {"votes", read_votes, "", "", votes_seeds},
 }};
 
 } // namespace
