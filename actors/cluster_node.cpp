@@ -43,17 +43,14 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
   door_ = std::make_unique<door>(resources);
   sorter_ = std::make_unique<frame_sorter>(options_.self, options_.incarnation, counters_);
   endpoint_ = seams.open_endpoint(*sorter_);
-  supervisor_ =
-      spawn_node_supervisor(system, {.resources = &resources,
-                                     .clustered = true,
-                                     .ready = {},
-                                     .started =
-                                         [this](const dataflow::role& who, const caf::actor& part) {
-                                           if (who.kind == dataflow::role_kind::ingress)
-                                             ingress_ = caf::actor_cast<ingress>(part);
-                                           if (options_.started) options_.started(who, part);
-                                         },
-                                     .gave_up = options_.gave_up});
+  supervisor_ = spawn_node_supervisor(
+      system, {.resources = &resources,
+               .clustered = true,
+               .ready = {},
+               .started = [this](const dataflow::role& who,
+                                 const caf::actor& part) { note_started(who, part); },
+               .learned = options_.learned,
+               .gave_up = options_.gave_up});
   const auto watcher = caf::actor_cast<cluster_watcher>(supervisor_);
   const auto gateway = spawn_gateway(system, {.layout = &options_.layout,
                                               .timing = &options_.timing,
@@ -89,11 +86,21 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
   sorter_->connect(gateway, membership_, coordinator);
 }
 
+void cluster_node::note_started(const dataflow::role& who, const caf::actor& part) {
+  if (who.kind == dataflow::role_kind::ingress) {
+    ingress_ = caf::actor_cast<ingress>(part);
+    has_ingress_.store(true, std::memory_order_release);
+  }
+  if (options_.started) options_.started(who, part);
+}
+
 result<request_handle> cluster_node::submit(dataflow::generation_request request,
                                             engine::event_sink sink,
                                             engine::received_so_far received) {
   if (draining_.load(std::memory_order_relaxed))
     return fail(status_code::unavailable, "this node is draining; ask another one");
+  if (!has_ingress_.load(std::memory_order_acquire))
+    return fail(status_code::unavailable, "this node is still starting; try again soon");
   if (!received.empty() && received.size() != request.choices)
     return fail(status_code::invalid_argument, text("what was received is of ", received.size(),
                                                     " choices; the request has ", request.choices));
@@ -107,7 +114,7 @@ result<request_handle> cluster_node::submit(dataflow::generation_request request
 }
 
 void cluster_node::cancel(request_handle handle) {
-  caf::anon_send(ingress_, cancel_stream{handle});
+  if (has_ingress_.load(std::memory_order_acquire)) caf::anon_send(ingress_, cancel_stream{handle});
 }
 
 void cluster_node::drain() {
@@ -116,6 +123,7 @@ void cluster_node::drain() {
 
 void cluster_node::stop() {
   if (!supervisor_) return;
+  has_ingress_.store(false, std::memory_order_release);
   sorter_->disconnect();
   caf::anon_send(supervisor_, stop_node{});
   supervisor_ = nullptr;

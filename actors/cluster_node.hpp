@@ -45,6 +45,7 @@ struct cluster_node_options {
   // Called on an actor's thread; must not block.
   std::function<void(const std::string& why)> gave_up; // the process should end and start again
   std::function<void()> drained;                       // the process may end
+  std::function<void(const schemas::cluster_state&)> learned;            // a newer state
   std::function<void(const dataflow::role&, const caf::actor&)> started; // a part, also again
 };
 
@@ -84,6 +85,7 @@ public:
 
 private:
   void spawn(caf::actor_system& system, const cluster_node_seams& seams);
+  void note_started(const dataflow::role& who, const caf::actor& part);
 
   cluster_node_options options_;
   gateway_counters counters_;
@@ -96,6 +98,7 @@ private:
   ingress ingress_;
   std::atomic<uint64_t> next_request_{0};
   std::atomic<bool> draining_{false};
+  std::atomic<bool> has_ingress_{false}; // set once, after ingress_
 };
 
 } // namespace troupe::actors

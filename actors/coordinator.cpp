@@ -235,23 +235,11 @@ struct coordinator_actor_state {
   void agreed() {
     const cluster_state state = proposer->proposed();
     proposer->give_up();
-    note_exclusions(state);
     options.trace->hit("epoch.agreed", state.epoch);
     learn(state);
     self->send(
         options.gateway,
         send_datagram{schemas::no_node, make_local(frame_body(schemas::state_update{state}))});
-  }
-
-  void note_exclusions(const cluster_state& state) {
-    const auto now = options.time->now();
-    for (node_index node = 0; node < known.members.size() && node < state.members.size(); ++node) {
-      const auto& before = known.members[node];
-      const auto& after = state.members[node];
-      if (before.present && !after.present) doors->excluded(node, now);
-      if (before.present && after.present && before.incarnation == after.incarnation)
-        doors->settled(node, now);
-    }
   }
 
   void tell_laggards() {
@@ -267,6 +255,7 @@ struct coordinator_actor_state {
 
   void learn(const cluster_state& state) {
     if (state.epoch <= known.epoch) return;
+    doors->observe(known, state, options.time->now());
     known = state;
     self->send(options.supervisor, apply_state{make_local(known)});
   }

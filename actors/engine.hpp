@@ -67,6 +67,7 @@ public:
   // that, also one that has never seen the request.
   struct received_choice {
     uint32_t tokens = 0;
+    uint64_t text_bytes = 0; // held-back text may come without a token
     bool finished = false;
     bool prompt_scored = false;
   };

@@ -192,10 +192,11 @@ struct gateway_state {
     if (header.target_incarnation == options.incarnation)
       p.sender.acknowledge(header.link_ack, options.time->now());
     send_waiting(header.source);
-    if (header.link_number == 0) return;
+    if (header.link_number == 0) return note_levels();
     using verdict = dataflow::link_receiver<local_ref<inbound_frame>>::verdict;
     if (p.receiver.receive(header.link_number, in.frame) == verdict::kept) take_in(header.source);
     owe_acknowledgement(header.source);
+    note_levels();
   }
 
   void drop(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
@@ -222,6 +223,18 @@ struct gateway_state {
       }
       std::visit([this, &frame](const auto& body) { deliver(body, frame); }, frame->header.body);
     }
+  }
+
+  void note_levels() {
+    uint64_t unacknowledged = 0, waiting = 0, held = 0;
+    for (const auto& p : peers) {
+      if (p.present) unacknowledged += p.sender.under_way();
+      waiting += p.waiting.size();
+      held += p.receiver.waiting();
+    }
+    options.counters->unacknowledged.store(unacknowledged, std::memory_order_relaxed);
+    options.counters->waiting.store(waiting, std::memory_order_relaxed);
+    options.counters->held.store(held, std::memory_order_relaxed);
   }
 
   // -- acknowledgements and resending

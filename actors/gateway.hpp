@@ -60,7 +60,10 @@ struct gateway_counters {
   std::atomic<uint64_t> corrupt{0};   // frames that could not be read
   std::atomic<uint64_t> misrouted{0}; // for a part that is not here
   std::atomic<uint64_t> resent{0};
-  std::atomic<uint64_t> waiting{0}; // frames without credit, and frames of a later epoch
+  // Levels now:
+  std::atomic<uint64_t> unacknowledged{0}; // frames sent to nodes of this epoch
+  std::atomic<uint64_t> waiting{0};        // frames without credit
+  std::atomic<uint64_t> held{0};           // frames that have come in and not been taken
 };
 
 // Everything pointed to outlives the actor.

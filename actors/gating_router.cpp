@@ -31,11 +31,9 @@ struct combine_finished {
   uint32_t layer = 0;
   status_code code = status_code::ok;
 };
-// Time to ask other copies of the shards that are silent.
+// Time to see whether other copies of the shards that are silent should be asked.
 struct reroute_due {
   uint64_t epoch = 0;
-  uint64_t step = 0;
-  uint32_t layer = 0;
 };
 
 template <class Inspector>
@@ -48,7 +46,7 @@ typename Inspector::result_type inspect(Inspector& f, combine_finished& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, reroute_due& x) {
-  return f(caf::meta::type_name("reroute_due"), x.epoch, x.step, x.layer);
+  return f(caf::meta::type_name("reroute_due"), x.epoch);
 }
 
 namespace {
@@ -100,6 +98,7 @@ struct gating_router_state {
     routes = in.routes;
     shares.assign(routes->shards.size(), {});
     awaited = 0;
+    watching = false;
     self->send(routes->supervisor, wired{epoch, options.part});
   }
 
@@ -134,8 +133,15 @@ struct gating_router_state {
       ask(shard);
     }
     options.trace->hit("shard.dispatched", in.step);
-    if (options.reroute_after > duration(0))
-      self->delayed_send(self, options.reroute_after, reroute_due{epoch, in.step, in.layer});
+    asked_at = options.time->now();
+    watch();
+  }
+
+  // One timer at a time looks after all layers.
+  void watch() {
+    if (watching || options.reroute_after <= duration(0)) return;
+    watching = true;
+    self->delayed_send(self, options.reroute_after, reroute_due{epoch});
   }
 
   void ask(uint32_t shard) {
@@ -172,18 +178,23 @@ struct gating_router_state {
   // Every copy computes the same bits, so it does not matter which of them answers first. A slow
   // answer is not taken twice.
   void reroute(const reroute_due& in) {
-    if (in.epoch != epoch || in.step != under_way.step || in.layer != under_way.layer) return;
+    if (in.epoch != epoch) return;
+    watching = false;
     if (awaited == 0) return;
-    bool asked = false;
+    const auto left = asked_at + options.reroute_after - options.time->now();
+    if (left > duration(0)) {
+      watching = true;
+      return self->delayed_send(self, left, in);
+    }
     for (uint32_t shard = 0; shard < shares.size(); ++shard) {
       auto& mine = shares[shard];
       if (!mine.awaited || mine.attempt + 1 >= routes->shards[shard].size()) continue;
       ++mine.attempt;
-      options.trace->hit("shard.rerouted", in.step);
+      options.trace->hit("shard.rerouted", shard);
       ask(shard);
-      asked = true;
     }
-    if (asked) self->delayed_send(self, options.reroute_after, in);
+    asked_at = options.time->now();
+    watch();
   }
 
   // -- combining
@@ -244,7 +255,9 @@ struct gating_router_state {
   uint64_t epoch = 0;
   rows_routed under_way;     // the layer whose shards are asked
   std::vector<share> shares; // per shard
-  uint32_t awaited = 0;      // shards that have not answered
+  uint32_t awaited = 0;      // shards that have not answered …
+  time_point asked_at{};     // … since they were asked last
+  bool watching = false;     // a reroute_due is on its way
   local_ref<route_table> routes;
 };
 

@@ -48,6 +48,7 @@ struct gating_router_options {
   compute::executor* executor = nullptr;
   step_pool* steps = nullptr;
   metrics_board* board = nullptr;
+  const clock* time = nullptr;
   troupe::trace* trace = nullptr;
   duration reroute_after{}; // then another copy of a silent shard is asked; 0: never
   uint32_t part = 0;

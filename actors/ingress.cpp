@@ -31,7 +31,9 @@ struct choice_state {
   model::stream_decoder decoder;
   dataflow::stop_matcher stops;
   std::vector<int32_t> drawn;
-  uint32_t silent_tokens = 0; // of them the client has the first so many already
+  uint32_t silent_tokens = 0; // of them the client has the first so many already …
+  uint64_t silent_bytes = 0;  // … and so much of their text
+  uint64_t text_bytes = 0;    // made so far
   bool prompt_scored = false;
   bool finished = false;
   time_point last_token{};
@@ -116,6 +118,7 @@ struct ingress_state {
     for (size_t i = 0; i < received.size(); ++i) {
       auto& choice = stream.choices[i];
       choice.silent_tokens = received[i].tokens;
+      choice.silent_bytes = received[i].text_bytes;
       choice.prompt_scored = received[i].prompt_scored;
       choice.finished = received[i].finished;
       if (choice.finished) --stream.unfinished;
@@ -182,16 +185,23 @@ struct ingress_state {
     stream_event event;
     event.tokens.push_back(token);
     if (choice.drawn.size() <= stream.request->tokens_min) {
-      event.text = choice.stops.pass(piece);
+      event.text = fresh(choice, choice.stops.pass(piece));
       if (!heard) emit(stream, index, std::move(event));
       return;
     }
     auto match = choice.stops.feed(piece);
-    event.text = std::move(match.emit);
+    event.text = fresh(choice, std::move(match.emit));
     if (!heard) emit(stream, index, std::move(event));
     if (!match.stopped) return;
     end(stream, index, finish_reason::stop, std::move(match.stopped_by));
     tell_end(handle, index);
+  }
+
+  // The part of the text that the client does not have yet.
+  static std::string fresh(choice_state& choice, std::string text) {
+    const uint64_t from = std::exchange(choice.text_bytes, choice.text_bytes + text.size());
+    if (from >= choice.silent_bytes) return text;
+    return text.substr(std::min<uint64_t>(text.size(), choice.silent_bytes - from));
   }
 
   void tell_end(request_handle handle, uint32_t choice) {
@@ -228,12 +238,16 @@ struct ingress_state {
   // The stream ends by itself: what is still held back goes out first.
   void finish(stream_state& stream, uint32_t index, finish_reason reason, std::string stopped_by) {
     auto& choice = stream.choices[index];
+    // Cut off before it has caught up with what the client has: that is all there is to say.
+    if (choice.drawn.size() < choice.silent_tokens)
+      return end(stream, index, reason, std::move(stopped_by));
     auto match = choice.stops.feed(choice.decoder.finish());
     if (match.stopped) {
       reason = finish_reason::stop;
       stopped_by = std::move(match.stopped_by);
     }
     match.emit += choice.stops.flush();
+    match.emit = fresh(choice, std::move(match.emit));
     if (!match.emit.empty()) {
       stream_event event;
       event.text = std::move(match.emit);

@@ -49,6 +49,7 @@ public:
                                                 ready->set_value(routes->doors.front());
                                             },
                                         .started = {},
+                                        .learned = {},
                                         .gave_up = {}});
   }
 

@@ -127,6 +127,7 @@ struct node_supervisor_state {
 
   void adopt() {
     resources().trace->hit("epoch.learned", state.epoch);
+    if (options.learned) options.learned(state);
     self->send(seat->membership, state_learned{make_local(state)});
     settle();
   }

@@ -78,6 +78,8 @@ struct node_supervisor_options {
   std::function<void(const local_ref<route_table>&)> ready;
   // Hears of every part that is started, also again. On an actor's thread; must not block.
   std::function<void(const dataflow::role&, const caf::actor&)> started;
+  // Hears of every state the node begins to work by. On an actor's thread; must not block.
+  std::function<void(const schemas::cluster_state&)> learned;
   // Hears that the node cannot go on. On an actor's thread; must not block.
   std::function<void(const std::string& why)> gave_up;
 };

@@ -69,6 +69,7 @@ gating_router make_router(caf::actor_system& system, const node_resources& r, ui
                                       .executor = r.executor,
                                       .steps = r.steps,
                                       .board = r.board,
+                                      .time = r.time,
                                       .trace = r.trace,
                                       .reroute_after = r.reroute_after,
                                       .part = number});

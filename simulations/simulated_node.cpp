@@ -62,6 +62,7 @@ result<std::unique_ptr<simulated_node>> simulated_node::make(
        .ready = {},
        .started = [parts = &made->parts_](const dataflow::role& who,
                                           const caf::actor& actor) { (*parts)[who] = actor; },
+       .learned = {},
        .gave_up = {}});
   if (!made->run(start_steps_max))
     return fail(status_code::timed_out, "the simulated node's parts do not come to rest");

@@ -41,7 +41,7 @@ public:
   virtual void jump_clock(uint32_t node, duration ahead) = 0;
 
   // -- who is who now
-  virtual std::optional<uint32_t> leader() const = 0;               // as the nodes themselves see it
+  virtual std::optional<uint32_t> leader() const = 0; // as the nodes themselves see it
   virtual std::vector<uint32_t> hosts(const dataflow::role& who) const = 0; // by the newest epoch
   virtual uint32_t voters() const = 0;
 
