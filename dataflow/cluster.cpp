@@ -10,7 +10,7 @@ namespace troupe::dataflow {
 namespace {
 
 constexpr duration silence_most = std::chrono::minutes(30); // as far as phi_detector counts
-constexpr uint32_t nodes_max = 4096; // reports grow with the square of it
+constexpr uint32_t nodes_max = 4096;                        // reports grow with the square of it
 
 status invalid(std::string why) {
   return {status_code::invalid_argument, std::move(why)};
@@ -57,8 +57,8 @@ status validate(const cluster_timing& timing) {
   TROUPE_RETURN_IF_ERROR(at_least("pause_allowed", timing.pause_allowed, duration(0)));
   TROUPE_RETURN_IF_ERROR(at_least("silence_max", timing.silence_max, 2 * timing.report_every));
   if (timing.silence_max > silence_most)
-    return invalid(text("silence_max is ", timing.silence_max.count(),
-                        " ns; it must be at most ", silence_most.count(), " ns"));
+    return invalid(text("silence_max is ", timing.silence_max.count(), " ns; it must be at most ",
+                        silence_most.count(), " ns"));
   TROUPE_RETURN_IF_ERROR(at_least("vote_timeout", timing.vote_timeout, tick));
   TROUPE_RETURN_IF_ERROR(at_least("readmit_first", timing.readmit_first, duration(0)));
   TROUPE_RETURN_IF_ERROR(at_least("readmit_max", timing.readmit_max, timing.readmit_first));

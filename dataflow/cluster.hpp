@@ -44,11 +44,13 @@ struct cluster_timing {
   duration pause_allowed = std::chrono::milliseconds(300); // on top: hiccups that are no failure
   duration silence_max = std::chrono::seconds(10);         // then it is down whatever phi says
   duration vote_timeout = std::chrono::milliseconds(200);  // for an answer of a majority
-  duration readmit_first = std::chrono::seconds(1);  // a node that was excluded comes back not before;
-  duration readmit_max = std::chrono::seconds(60);   // doubles with every exclusion
-  duration formation_wait = std::chrono::seconds(1); // for nodes that are late when a cluster begins
-  duration resend_after = std::chrono::milliseconds(60); // of a frame not acknowledged
-  duration step_max = std::chrono::seconds(2);           // then a step is stuck
+  duration readmit_first =
+      std::chrono::seconds(1); // a node that was excluded comes back not before;
+  duration readmit_max = std::chrono::seconds(60); // doubles with every exclusion
+  duration formation_wait =
+      std::chrono::seconds(1); // for nodes that are late when a cluster begins
+  duration resend_after = std::chrono::milliseconds(60);   // of a frame not acknowledged
+  duration step_max = std::chrono::seconds(2);             // then a step is stuck
   duration reroute_after = std::chrono::milliseconds(400); // then another copy of a shard is asked
 };
 status validate(const cluster_timing& timing);

@@ -98,8 +98,8 @@ result<uint64_t> link_sender<T>::offer(T frame, uint64_t bytes, time_point now) 
   const uint64_t room = limits_.bytes_max - std::min(bytes_, limits_.bytes_max);
   const bool fits = frames_.empty() || bytes <= room;
   if (frames_.size() >= limits_.frames_max || !fits)
-    return fail(status_code::exhausted, text("the link has ", frames_.size(), " frames and ",
-                                             bytes_, " bytes under way"));
+    return fail(status_code::exhausted,
+                text("the link has ", frames_.size(), " frames and ", bytes_, " bytes under way"));
   if (frames_.empty()) {
     wait_ = limits_.resend_after;
     due_ = now + wait_;

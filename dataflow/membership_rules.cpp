@@ -91,9 +91,9 @@ private:
       const auto& member = member_of(current_, report->node);
       if (report->epoch > current_.epoch) return false;
       const bool older = report->incarnation < member.incarnation;
-      const bool behind = report->incarnation == member.incarnation &&
-                          (report->generation < member.generation ||
-                           report->stages_lost < member.stages_lost);
+      const bool behind =
+          report->incarnation == member.incarnation &&
+          (report->generation < member.generation || report->stages_lost < member.stages_lost);
       if (!older && !behind) continue;
       if (member.present) return false;
       report.reset(); // a ghost, or a report from before it was excluded
@@ -167,8 +167,7 @@ private:
       because(text(name(n), " has restarted parts"));
     else if (before.serving != after.serving)
       because(text(name(n), after.serving ? " serves again" : " stops serving"));
-    else if (after.present && current_.epoch > 0 &&
-             view_.reports[n]->epoch_stuck == current_.epoch)
+    else if (after.present && current_.epoch > 0 && view_.reports[n]->epoch_stuck == current_.epoch)
       because(text(name(n), " is stuck in epoch ", current_.epoch));
   }
 
@@ -252,8 +251,10 @@ membership_table::verdict membership_table::on_report(const node_report& report,
   }
   p.detector.heard(now);
   p.report = report;
-  if (!has_majority(now)) majority_since_.reset();
-  else if (!majority_since_) majority_since_ = now;
+  if (!has_majority(now))
+    majority_since_.reset();
+  else if (!majority_since_)
+    majority_since_ = now;
   return restarted ? verdict::restarted : verdict::taken;
 }
 
@@ -357,13 +358,14 @@ leader_view view_of(const membership_table& table, const node_report& own, time_
 readmission::readmission(const cluster_timing& timing, uint32_t nodes)
     : first_(timing.readmit_first), max_(timing.readmit_max), doors_(nodes) {}
 
-void readmission::observe(const cluster_state& before, const cluster_state& after,
-                          time_point now) {
+void readmission::observe(const cluster_state& before, const cluster_state& after, time_point now) {
   for (node_index n = 0; n < doors_.size(); ++n) {
     const auto& was = member_of(before, n);
     const auto& is = member_of(after, n);
-    if (was.present && (!is.present || is.incarnation != was.incarnation)) excluded(n, now);
-    else if (is.present) settled(n, now);
+    if (was.present && (!is.present || is.incarnation != was.incarnation))
+      excluded(n, now);
+    else if (is.present)
+      settled(n, now);
   }
 }
 
@@ -386,7 +388,8 @@ void readmission::settled(node_index node, time_point now) {
 std::optional<time_point> readmission::next(time_point now) const {
   std::optional<time_point> next;
   for (const door& d : doors_)
-    if (d.pause > duration::zero() && d.opens > now) next = next ? std::min(*next, d.opens) : d.opens;
+    if (d.pause > duration::zero() && d.opens > now)
+      next = next ? std::min(*next, d.opens) : d.opens;
   return next;
 }
 
@@ -406,7 +409,8 @@ std::vector<bool> choose_members(const leader_view& view, const cluster_layout& 
     left.reports[worst].reset();
   }
   std::vector<bool> chosen;
-  for (node_index n = 0; n < layout.nodes.size(); ++n) chosen.push_back(left.reports[n].has_value());
+  for (node_index n = 0; n < layout.nodes.size(); ++n)
+    chosen.push_back(left.reports[n].has_value());
   return chosen;
 }
 

@@ -14,9 +14,8 @@ namespace {
 
 // Standard deviations times 1000 beyond which a normal value lies with probability 10^-phi; entry 0
 // is for phi 1.
-constexpr std::array<int64_t, 16> deviations_milli = {1282, 2326, 3090, 3719, 4265, 4753,
-                                                      5199, 5612, 5998, 6361, 6706, 7034,
-                                                      7349, 7651, 7941, 8222};
+constexpr std::array<int64_t, 16> deviations_milli = {
+    1282, 2326, 3090, 3719, 4265, 4753, 5199, 5612, 5998, 6361, 6706, 7034, 7349, 7651, 7941, 8222};
 
 struct knot {
   int64_t deviations_milli;
@@ -24,10 +23,10 @@ struct knot {
 };
 // The same curve from end to end, to be read with straight lines in between: for people.
 constexpr knot curve[] = {
-    {-3000, 1},     {-2000, 10},    {-1000, 75},    {0, 301},       {1282, 1000},   {2326, 2000},
-    {3090, 3000},   {3719, 4000},   {4265, 5000},   {4753, 6000},   {5199, 7000},   {5612, 8000},
-    {5998, 9000},   {6361, 10000},  {6706, 11000},  {7034, 12000},  {7349, 13000},  {7651, 14000},
-    {7941, 15000},  {8222, 16000},  {9262, 20000},  {11464, 30000}, {13311, 40000}, {16397, 60000},
+    {-3000, 1},     {-2000, 10},   {-1000, 75},   {0, 301},       {1282, 1000},   {2326, 2000},
+    {3090, 3000},   {3719, 4000},  {4265, 5000},  {4753, 6000},   {5199, 7000},   {5612, 8000},
+    {5998, 9000},   {6361, 10000}, {6706, 11000}, {7034, 12000},  {7349, 13000},  {7651, 14000},
+    {7941, 15000},  {8222, 16000}, {9262, 20000}, {11464, 30000}, {13311, 40000}, {16397, 60000},
     {18992, 80000}, {21165, 99000}};
 
 constexpr duration gap_max = std::chrono::minutes(30);
@@ -108,8 +107,8 @@ void phi_detector::learn(duration gap) {
   }
   // Reports sent at once because something changed come early; the peer has not promised them.
   mean_ = std::max(mean, options_.expected);
-  deviation_ = std::max(duration(static_cast<int64_t>(square_root(squares)) * 1000),
-                        options_.deviation_min);
+  deviation_ =
+      std::max(duration(static_cast<int64_t>(square_root(squares)) * 1000), options_.deviation_min);
 }
 
 } // namespace troupe::dataflow

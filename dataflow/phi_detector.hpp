@@ -11,7 +11,7 @@
 namespace troupe::dataflow {
 
 struct phi_options {
-  uint32_t threshold = 8; // phi: -log10 of the probability that the report is merely late; 1..16
+  uint32_t threshold = 8;    // phi: -log10 of the probability that the report is merely late; 1..16
   uint32_t samples_max = 64; // gaps remembered; 1..1024
   duration expected{};       // gap between reports as promised; no less is ever assumed
   duration deviation_min{};  // standard deviation is taken to be at least this

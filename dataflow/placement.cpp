@@ -194,9 +194,8 @@ status validate(const placement& where, const cluster_layout& layout,
   const bool anybody = std::find(serving.begin(), serving.end(), true) != serving.end();
   if (!anybody && where == placement{}) return {};
   if (where.stages.size() != layout.stages || where.shards.size() != shards_of(layout))
-    return invalid(text("a placement of ", where.stages.size(), " stages and ",
-                        where.shards.size(), " shards for ", layout.stages, " and ",
-                        shards_of(layout)));
+    return invalid(text("a placement of ", where.stages.size(), " stages and ", where.shards.size(),
+                        " shards for ", layout.stages, " and ", shards_of(layout)));
   if (!serves(where.sequencer))
     return invalid(text("the sequencer is on ", where.sequencer, ", which does not serve"));
   for (size_t n = 0; n < where.stages.size(); ++n)

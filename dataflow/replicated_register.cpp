@@ -30,10 +30,9 @@ bool in_latest_life(const Answers& answers, node_index from) {
 
 template <class Answers>
 uint32_t count_in_latest_life(const Answers& answers) {
-  return static_cast<uint32_t>(
-      std::count_if(answers.begin(), answers.end(), [&answers](const auto& answer) {
-        return in_latest_life(answers, answer.first);
-      }));
+  return static_cast<uint32_t>(std::count_if(
+      answers.begin(), answers.end(),
+      [&answers](const auto& answer) { return in_latest_life(answers, answer.first); }));
 }
 
 // Counter in the upper half of a round, the proposer's incarnation in the lower.

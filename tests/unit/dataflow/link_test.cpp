@@ -52,7 +52,8 @@ TEST(link_test, bytes_bound_too_and_a_giant_goes_alone) {
 }
 
 TEST(link_test, resends_the_oldest_ever_more_rarely_until_something_is_acknowledged) {
-  sender out({.resend_after = milliseconds(60), .resend_max = milliseconds(300), .resend_burst = 2});
+  sender out(
+      {.resend_after = milliseconds(60), .resend_max = milliseconds(300), .resend_burst = 2});
   for (int n = 0; n < 3; ++n) ASSERT_TRUE(out.offer(n, 1, at(0)).has_value());
   int64_t now = 0;
   for (const int64_t gap : {60, 120, 240, 300, 300}) {

@@ -240,9 +240,7 @@ protected:
     for (auto& r : view.reports) r->epoch = current.epoch;
   }
 
-  std::optional<state_change> decide() {
-    return next_state(view, layout, current, doors, now);
-  }
+  std::optional<state_change> decide() { return next_state(view, layout, current, doors, now); }
 
   // Decides and checks what must hold of any change.
   cluster_state changed() {

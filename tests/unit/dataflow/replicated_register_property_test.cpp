@@ -138,9 +138,7 @@ private:
 
   // Ways from node to node are clogged for long, so that what was said in one life is heard in
   // another, and whole attempts pass by others.
-  bool clogged(const packet& p) const {
-    return !calm_ && clogs_.count({p.source, p.target}) != 0;
-  }
+  bool clogged(const packet& p) const { return !calm_ && clogs_.count({p.source, p.target}) != 0; }
   void clog() {
     const std::pair way(any_node(), any_node());
     if (clogs_.erase(way) == 0 && below(3) != 0) clogs_.insert(way);
@@ -182,8 +180,8 @@ private:
 
   void crash(node_index at, bool loses_memory) {
     node& n = nodes_[at];
-    const auto recovering = std::count_if(nodes_.begin(), nodes_.end(),
-                                          [](const node& each) { return each.recovery; });
+    const auto recovering =
+        std::count_if(nodes_.begin(), nodes_.end(), [](const node& each) { return each.recovery; });
     const bool may_lose = recovering < static_cast<int64_t>((nodes_.size() - 1) / 2);
     if (loses_memory && !n.recovery && !may_lose) return;
     ++n.incarnation;
