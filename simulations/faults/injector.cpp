@@ -143,7 +143,10 @@ void injector::heal(const std::vector<bool>& core) {
   TROUPE_CHECK(core.size() == surface_.nodes());
   stop();
   last_change_ = surface_.base().now();
-  for (auto& s : slots_) s.over = true;
+  for (auto& s : slots_) {
+    s.over = true;
+    if (core[s.node % core.size()]) disarm(s);
+  }
   effects_.drop_within(core);
   for (auto& s : slots_)
     for (const uint32_t node : s.repairs)
@@ -230,7 +233,7 @@ std::vector<bool> injector::at_work() const {
 }
 
 void injector::start(uint32_t node) {
-  if (!surface_.up(node)) surface_.start(node);
+  if (!surface_.up(node) && !gone_.contains(node)) surface_.start(node);
 }
 
 uint64_t injector::draw(const slot& s, uint64_t n) const {

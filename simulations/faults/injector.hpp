@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,7 +49,8 @@ public:
   // Nothing new is injected from now on; what is in force goes on and ends as planned.
   void stop();
   // stop(), and nodes of the core are made whole: up, running, with good links between them. What
-  // else is in force stays for ever, and every other node is down, cut off, or heard by nobody.
+  // else is in force stays for ever, and every other node is down or hears nothing of the core. In
+  // runs that need not be survivable, nodes that have ended for good stay down, too.
   void heal(const std::vector<bool>& core);
   // stop(), and everything is made whole.
   void heal_all();
@@ -76,6 +78,7 @@ private:
     bool begun = false;
     bool over = false;    // by heal(): its timers do nothing any more
     bool counted = false; // as injected
+    bool armed = false;   // the node's disk will end its process
     uint32_t node = 0;    // resolved
     uint32_t timers = 0;
     std::vector<effects::id> in_force;
@@ -124,7 +127,8 @@ private:
   outcome reset(slot& s);
   outcome deliver_stale(slot& s);
   outcome throttle(slot& s);
-  outcome end_at_write(slot& s);
+  outcome end_at_call(slot& s);
+  void disarm(slot& s);
   outcome lie(slot& s);
   outcome shake_clock(slot& s);
   outcome age_routes(slot& s);
@@ -132,7 +136,6 @@ private:
   outcome cascade(slot& s);
   outcome lose_replacement(slot& s);
   void poll_messages(slot& s, time_point until);
-  void poll_writes(slot& s, uint64_t writes, time_point until);
   void flap_down(slot& s, time_point until);
   void noise(slot& s, uint64_t n, time_point until);
 
@@ -164,6 +167,7 @@ private:
   std::vector<injected_fault> history_;
   std::map<std::string, uint64_t> counts_, spared_;
   time_point last_change_{};
+  std::set<uint32_t> gone_; // that no heal brings back
   bool stopped_ = false;
   uint64_t timed_left_ = 0; // faults whose time has not come
 };

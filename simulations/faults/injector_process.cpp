@@ -20,6 +20,7 @@ injector::outcome injector::crash(slot& s, uint32_t node, crash_fate fate,
   if (restart_after_ms == 0 && !atlas_.allow_gone({node})) return outcome::spared;
   effects_.process_ends(node);
   surface_.crash(node, atlas_.soften(node, fate));
+  if (restart_after_ms == 0 && !about_.expect.survivable) gone_.insert(node);
   if (restart_after_ms > 0) later(s, milliseconds(restart_after_ms), [this, node] { start(node); });
   return outcome::done;
 }

@@ -9,7 +9,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 namespace {
-constexpr duration write_poll = microseconds(500);
+constexpr duration call_wait_min = milliseconds(1);
 }
 
 injector::outcome injector::on_device(slot& s, const std::function<void(device_quality&)>& change) {
@@ -71,19 +71,29 @@ injector::outcome injector::inject_device(slot& s) {
   return outcome::no_effect;
 }
 
-// Waits for the next write and ends the process while it may still be under way.
-injector::outcome injector::end_at_write(slot& s) {
+// The process ends in the middle of one of its next calls to the disk.
+injector::outcome injector::end_at_call(slot& s) {
   if (!surface_.up(s.node)) return outcome::no_effect;
-  const duration window = std::max(s.what->lasts, write_poll);
-  poll_writes(s, surface_.disk(s.node).writes(), surface_.base().now() + window);
+  simulated_disk& disk = surface_.disk(s.node);
+  const auto ahead = static_cast<uint64_t>(setting(s, "calls"));
+  disk.die_at_call(disk.calls() + ahead, [this, &s] {
+    s.armed = false;
+    const int64_t restart = setting(s, "restart_after_ms");
+    if (!s.over) return record(s, crash(s, s.node, crash_fate::tear, restart));
+    // Healed in the very moment: the process cannot go on without its disk.
+    if (!surface_.up(s.node)) return;
+    effects_.process_ends(s.node);
+    surface_.crash(s.node, atlas_.soften(s.node, crash_fate::tear));
+    start(s.node);
+  });
+  s.armed = true;
+  later(s, std::max(s.what->lasts, call_wait_min), [this, &s] { disarm(s); });
   return outcome::waits;
 }
 
-void injector::poll_writes(slot& s, uint64_t writes, time_point until) {
-  if (surface_.disk(s.node).writes() != writes)
-    return record(s, crash(s, s.node, crash_fate::tear, setting(s, "restart_after_ms")));
-  if (surface_.base().now() < until)
-    later(s, write_poll, [this, &s, writes, until] { poll_writes(s, writes, until); });
+void injector::disarm(slot& s) {
+  if (s.armed) surface_.disk(s.node).die_at_call(UINT64_MAX, [] {});
+  s.armed = false;
 }
 
 injector::outcome injector::lie(slot& s) {
@@ -115,7 +125,7 @@ injector::outcome injector::inject_storage(slot& s) {
           disk.latency_mean = std::max(disk.latency_mean, latency);
         });
   if (id == "F52") return on_disk(s, [](disk_quality& disk) { disk.full = true; });
-  if (id == "F53") return end_at_write(s);
+  if (id == "F53") return end_at_call(s);
   if (id == "F54" || id == "F55") {
     const outcome out = lose_memory(s.node, [&] {
       simulated_disk& disk = surface_.disk(s.node);

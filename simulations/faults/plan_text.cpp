@@ -94,20 +94,28 @@ void read_strategy(table_reader& from, strategy_options& out) {
   from.take("horizon", out.horizon, uint64_t{1}, uint64_t{1'000'000'000'000});
 }
 
+// For a comment, which ends with its line.
+std::string in_one_line(std::string what) {
+  for (char& c : what)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return what;
+}
+
 void write_fault(const fault& from, std::string& out) {
-  out += text("\n[[fault]] # ", describe(from), "\nid = ", quoted(from.id), "\n");
+  out += text("\n[[fault]] # ", in_one_line(describe(from)), "\nid = ", toml_quoted(from.id), "\n");
   if (from.when.probe.empty()) {
-    out += text("at = ", quoted(write_duration(from.when.at)), "\n");
+    out += text("at = ", toml_quoted(write_duration(from.when.at)), "\n");
   } else {
-    out += text("probe = ", quoted(from.when.probe), "\nnth = ", from.when.nth, "\n");
+    out += text("probe = ", toml_quoted(from.when.probe), "\nnth = ", from.when.nth, "\n");
     if (from.when.at != duration{})
-      out += text("at = ", quoted(write_duration(from.when.at)), "\n");
+      out += text("at = ", toml_quoted(write_duration(from.when.at)), "\n");
   }
   if (from.when.probe.empty() && from.when.nth != 1) out += text("nth = ", from.when.nth, "\n");
-  if (!from.target.empty()) out += text("target = ", quoted(from.target), "\n");
+  if (!from.target.empty()) out += text("target = ", toml_quoted(from.target), "\n");
   out += text("node = ", from.node, "\n");
   if (from.peer) out += text("peer = ", *from.peer, "\n");
-  if (from.lasts != duration{}) out += text("lasts = ", quoted(write_duration(from.lasts)), "\n");
+  if (from.lasts != duration{})
+    out += text("lasts = ", toml_quoted(write_duration(from.lasts)), "\n");
   if (from.settings.empty()) return;
   std::string settings;
   for (const auto& [key, value] : from.settings)
@@ -158,11 +166,11 @@ result<plan_file> parse_plan(std::string_view source, std::string_view file) {
 std::string write_plan(const plan_file& what) {
   std::string out =
       text("# A run of troupe simulate: troupe simulate replay THIS_FILE\nformat = ", plan_format,
-           "\nseed = ", quoted(seed_text(what.seed)), "\n");
-  out += text("strategy = ", quoted(to_string(what.strategy.kind)),
+           "\nseed = ", toml_quoted(seed_text(what.seed)), "\n");
+  out += text("strategy = ", toml_quoted(to_string(what.strategy.kind)),
               "\nchanges = ", what.strategy.changes, "\nhorizon = ", what.strategy.horizon, "\n");
-  if (!what.invariant.empty()) out += text("invariant = ", quoted(what.invariant), "\n");
-  if (what.hash) out += text("hash = ", quoted(seed_text(*what.hash)), "\n");
+  if (!what.invariant.empty()) out += text("invariant = ", toml_quoted(what.invariant), "\n");
+  if (what.hash) out += text("hash = ", toml_quoted(seed_text(*what.hash)), "\n");
   out += text("\n", write_scenario_at(what.about, "scenario."));
   for (const auto& each : what.plan.faults) write_fault(each, out);
   return out;

@@ -17,7 +17,7 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 
 // What the tiny model of the simulations can be cut into.
-constexpr uint32_t stages_most = 4, shards_most = 8, positions_most = 256;
+constexpr uint32_t stages_most = 4, shards_most = 8, positions_most = 128;
 constexpr uint32_t many = 1'000'000;
 constexpr std::array target_names = {"any",   "leader", "voter", "sequencer",
                                      "stage", "shard",  "door",  "idle"};
@@ -80,10 +80,10 @@ std::string value_text(bool value) {
   return value ? "true" : "false";
 }
 std::string value_text(duration value) {
-  return quoted(write_duration(value));
+  return toml_quoted(write_duration(value));
 }
 std::string value_text(const std::string& value) {
-  return quoted(value);
+  return toml_quoted(value);
 }
 
 struct key_writer {
@@ -258,13 +258,13 @@ std::string range_text(const std::string& least, const std::string& most) {
 }
 
 void write_antagonist(const antagonist& from, std::string_view prefix, std::string& out) {
-  out += text("\n[[", prefix, "antagonist]]\nid = ", quoted(from.id), "\n");
+  out += text("\n[[", prefix, "antagonist]]\nid = ", toml_quoted(from.id), "\n");
   out += text("count = ", range_text(text(from.count_min), text(from.count_max)), "\n");
   out += text("from = ", value_text(from.from), "\nuntil = ", value_text(from.until), "\n");
-  if (!from.probe.empty()) out += text("probe = ", quoted(from.probe), "\n");
+  if (!from.probe.empty()) out += text("probe = ", toml_quoted(from.probe), "\n");
   out += text("nth_max = ", from.nth_max, "\n");
   const bool is_number = from.target.find_first_not_of("0123456789") == std::string::npos;
-  out += text("target = ", is_number ? from.target : quoted(from.target), "\n");
+  out += text("target = ", is_number ? from.target : toml_quoted(from.target), "\n");
   out += text("lasts = ", range_text(value_text(from.lasts_min), value_text(from.lasts_max)), "\n");
   out += text("percent = ", from.percent, "\n");
   if (from.settings.empty()) return;
@@ -315,7 +315,7 @@ result<scenario> read_scenario(const toml_value& table, std::string_view file) {
 std::string write_scenario_at(const scenario& what, std::string_view prefix) {
   const std::string_view own = prefix.empty() ? prefix : prefix.substr(0, prefix.size() - 1);
   std::string out = own.empty() ? "" : text("[", own, "]\n");
-  out += text("name = ", quoted(what.name), "\nabout = ", quoted(what.about), "\n");
+  out += text("name = ", toml_quoted(what.name), "\nabout = ", toml_quoted(what.about), "\n");
   const auto section = [&](std::string_view name, auto keys) {
     key_writer write;
     keys(write);

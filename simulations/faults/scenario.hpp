@@ -47,13 +47,13 @@ struct antagonist {
   std::string id; // "F03"
   uint32_t count_min = 1, count_max = 1;
   duration from = std::chrono::milliseconds(100), until = std::chrono::milliseconds(1500);
-  std::string probe; // instead of a time: at one of the first nth_max hits
+  std::string probe = {}; // instead of a time: at one of the first nth_max hits
   uint64_t nth_max = 20;
   std::string target =
       "any"; // any, leader, voter, sequencer, stage, shard, door, idle, or a number
-  duration lasts_min{}, lasts_max{};                           // 0 .. 0: the catalogue's own range
-  std::map<std::string, std::pair<int64_t, int64_t>> settings; // ranges
-  uint32_t percent = 100;                                      // of the seeds it takes part in
+  duration lasts_min{}, lasts_max{}; // 0 .. 0: the catalogue's own range
+  std::map<std::string, std::pair<int64_t, int64_t>> settings = {}; // ranges
+  uint32_t percent = 100;                                           // of the seeds it takes part in
   friend bool operator==(const antagonist&, const antagonist&) = default;
 };
 

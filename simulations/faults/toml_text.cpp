@@ -133,7 +133,7 @@ std::string write_duration(duration what) {
   return text(what.count(), "ns");
 }
 
-std::string quoted(std::string_view from) {
+std::string toml_quoted(std::string_view from) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   std::string out = "\"";
   for (const char c : from) {

@@ -32,7 +32,7 @@ result<duration> parse_duration(std::string_view text);
 // With the largest unit that needs no point: parse_duration gives the same again.
 std::string write_duration(duration what);
 // A TOML string in double quotes.
-std::string quoted(std::string_view text);
+std::string toml_quoted(std::string_view text);
 
 // Takes the keys of one table. The first mistake sticks, later calls do nothing, and finish() says
 // it, or which key is none of those asked for.

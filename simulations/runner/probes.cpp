@@ -5,12 +5,12 @@ namespace troupe::simulations {
 
 const std::vector<std::string_view>& known_probes() {
   static const std::vector<std::string_view> all = {
-      "device.hung",        "device.lost",      "epoch.agreed",     "epoch.go",
-      "epoch.learned",      "epoch.proposed",   "epoch.ready",      "leader.begins",
-      "node.suspected",     "part.restarted",   "register.accept",  "register.prepare",
-      "register.recovered", "register.refused", "shard.dispatched", "shard.rerouted",
-      "stage.started",      "step.done",        "step.started",     "step.stuck",
-      "stream.resubmitted", "stream.resumed",   "votes.stored",
+      "device.hung",        "device.lost",        "epoch.agreed",     "epoch.go",
+      "epoch.learned",      "epoch.proposed",     "epoch.ready",      "leader.begins",
+      "node.suspected",     "part.restarted",     "register.accept",  "register.prepare",
+      "register.recovered", "register.refused",   "shard.dispatched", "shard.rerouted",
+      "shard.started",      "stage.started",      "step.done",        "step.started",
+      "step.stuck",         "stream.resubmitted", "stream.resumed",   "votes.stored",
   };
   return all;
 }

@@ -10,20 +10,6 @@
 namespace troupe::simulations {
 namespace {
 
-study_cell look_for(const std::string& mutant, strategy_kind kind, const study_options& options,
-                    const mutant_run& run, bool& stopped) {
-  study_cell out;
-  while (out.seeds < options.seeds_max && !out.found() && !stopped) {
-    if (options.stop && options.stop()) {
-      stopped = true;
-      break;
-    }
-    if (auto told = run(mutant, kind, options.first_seed + out.seeds)) out.invariant = *told;
-    ++out.seeds;
-  }
-  return out;
-}
-
 // The middle of the seeds needed; those not found count as more than any.
 std::string median_text(const study_table& what, size_t column) {
   std::vector<uint64_t> seeds;
@@ -41,18 +27,29 @@ bool study_row::found() const {
   return std::any_of(cells.begin(), cells.end(), [](const auto& each) { return each.found(); });
 }
 
+study_cell look_for(const std::string& mutant, strategy_kind kind, const study_options& options,
+                    const mutant_run& run) {
+  study_cell out;
+  while (out.seeds < options.seeds_max && !out.found()) {
+    if (options.stop && options.stop()) break;
+    if (auto told = run(mutant, kind, options.first_seed + out.seeds)) out.invariant = *told;
+    ++out.seeds;
+  }
+  return out;
+}
+
 study_table study(const study_options& options, const mutant_run& run) {
   study_table out{.strategies = options.strategies, .rows = {}, .seeds_max = options.seeds_max};
-  bool stopped = false;
   for (const auto& mutant : options.mutants) {
     study_row row{.mutant = mutant, .cells = {}};
     for (const auto kind : options.strategies) {
       if (options.progress) options.progress(mutant, kind);
-      row.cells.push_back(look_for(mutant, kind, options, run, stopped));
+      row.cells.push_back(look_for(mutant, kind, options, run));
+      const auto& cell = row.cells.back();
+      if (!cell.found() && cell.seeds < options.seeds_max) out.complete = false;
     }
     out.rows.push_back(std::move(row));
   }
-  out.complete = !stopped;
   return out;
 }
 

@@ -46,6 +46,10 @@ struct study_table {
   bool complete = true; // false: stopped
 };
 
+// One cell. With options.stop it may end early, as if there were no more seeds.
+study_cell look_for(const std::string& mutant, strategy_kind kind, const study_options& options,
+                    const mutant_run& run);
+// All of them, one after the other.
 study_table study(const study_options& options, const mutant_run& run);
 
 std::string study_markdown(const study_table& what);

@@ -35,6 +35,15 @@ std::optional<violation> difference(const run_spec& spec, const run_result& a, c
   return violation{.invariant = "D1", .what = std::move(what), .when = {}};
 }
 
+// Some streams must have ended with an error; that it is one that says why is checked in the run.
+void judge_streams(const scenario& about, run_result& out) {
+  if (about.expect.fails_with.empty() || out.streams_failed > 0) return;
+  out.violations.push_back(
+      {.invariant = "EXPECT",
+       .what = text("streams must end with ", about.expect.fails_with, " and none did"),
+       .when = time_point(out.virtual_time)});
+}
+
 } // namespace
 
 result<seed_range> parse_seeds(std::string_view source) {
@@ -73,7 +82,7 @@ void judge(const scenario& about, run_result& out) {
   const auto& table = invariant_table();
   const bool is_invariant =
       std::any_of(table.begin(), table.end(), [&](const auto& each) { return each.id == wanted; });
-  if (!is_invariant) return; // a status of streams is the run's own business
+  if (!is_invariant) return judge_streams(about, out);
   const auto before = out.violations.size();
   std::erase_if(out.violations, [&](const auto& each) { return each.invariant == wanted; });
   if (out.violations.size() != before) return;
