@@ -12,12 +12,15 @@
 namespace troupe::simulations {
 
 struct tiny_model_options {
-  uint32_t layers = 4; // the first one dense
-  uint32_t hidden = 16;
+  uint32_t layers = 4;  // the first one dense
+  uint32_t hidden = 16; // a multiple of 4
   uint32_t experts = 8;
   uint32_t top_k = 2;
   uint32_t positions_max = 256;
 };
+
+// Token ids 0 to 255 are the bytes, tiny_model_end ends a text. Loaded by the production reader.
+inline constexpr uint32_t tiny_model_end = 256;
 
 result<std::shared_ptr<const actors::model_bundle>> make_tiny_model(
     compute::executor& executor, const tiny_model_options& options);
