@@ -10,7 +10,7 @@
 namespace troupe::simulations {
 
 event_label::event_label(std::string_view text)
-    : hash_(hash_of(text)), size_(static_cast<uint8_t>(std::min(text.size(), text_.size()))) {
+    : hash_(hash_of(text)), size_(static_cast<uint8_t>(std::min(text.size(), text_max))) {
   std::copy_n(text.data(), size_, text_.data());
 }
 

@@ -21,9 +21,10 @@ public:
   uint64_t hash() const { return hash_; }
 
 private:
+  static constexpr size_t text_max = 47;
   uint64_t hash_ = 0;
   uint8_t size_ = 0;
-  std::array<char, 47> text_;
+  std::array<char, text_max> text_;
 };
 
 inline constexpr uint32_t no_machine = UINT32_MAX;

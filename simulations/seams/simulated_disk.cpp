@@ -201,12 +201,15 @@ private:
     }
     const waiting_job front = std::move(queue->jobs.front());
     queue->jobs.pop_front();
+    const uint64_t process = queue->shared.where.incarnation();
     queue->running = true;
     const status s = front.work();
     // A process that has died in the middle of its job learns nothing of it.
-    if (queue->shared.dead_process != queue->shared.where.incarnation()) front.done(s);
+    if (queue->shared.dead_process != process) front.done(s);
     queue->running = false;
-    if (!queue->jobs.empty()) run_later(queue);
+    const auto& where = queue->shared.where;
+    const bool alive = where.up() && where.incarnation() == process; // a completion may end it
+    if (alive && !queue->jobs.empty()) run_later(queue);
   }
 
   simulated_disk::parts& shared_;

@@ -100,6 +100,7 @@ void simulated_executor::run_front(const std::shared_ptr<job_queue>& queue, dura
   }
   const waiting_job front = std::move(queue->jobs.front());
   queue->jobs.pop_front();
+  const uint64_t process = where_.incarnation();
   running_ = true;
   if (fails()) {
     front.done(lost_status());
@@ -109,7 +110,8 @@ void simulated_executor::run_front(const std::shared_ptr<job_queue>& queue, dura
     TROUPE_CHECK(s.ok()); // it computes at once, so nothing waits there
   }
   running_ = false;
-  if (!queue->jobs.empty()) run_later(queue);
+  const bool alive = where_.up() && where_.incarnation() == process; // a completion may end it
+  if (alive && !queue->jobs.empty()) run_later(queue);
 }
 
 std::string simulated_executor::description() const {

@@ -25,6 +25,7 @@ constexpr uint64_t reorder_means = 20;
 
 struct link_state {
   link_quality quality;
+  std::string label;   // of its arrivals
   uint64_t frames = 0; // sent so far
   uint64_t resets = 0;
   time_point idle_at{};      // when what is being sent has left
@@ -69,7 +70,10 @@ struct simulated_network::parts {
         names(std::move(given)),
         attached(names.size()),
         links(names.size() * names.size()) {
-    for (uint32_t i = 0; i < names.size(); ++i) numbers[names[i]] = i;
+    for (uint32_t i = 0; i < names.size(); ++i) {
+      numbers[names[i]] = i;
+      for (uint32_t to = 0; to < names.size(); ++to) at(i, to).label = "frame from " + names[i];
+    }
   }
 
   link_state& at(uint32_t from, uint32_t to) { return links[from * names.size() + to]; }
@@ -273,7 +277,8 @@ void simulated_network::parts::damage(flying_frame& frame, const link_quality& q
 // -- arriving
 
 void simulated_network::parts::fly(uint32_t index, time_point arrival) {
-  in.at(pool.at(index).to).arrive(arrival, "frame", [this, index] { arrive(index); });
+  const auto& frame = pool.at(index);
+  in.at(frame.to).arrive(arrival, at(frame.from, frame.to).label, [this, index] { arrive(index); });
 }
 
 bool simulated_network::parts::gets_through(const flying_frame& frame) {

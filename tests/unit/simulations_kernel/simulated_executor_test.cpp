@@ -112,6 +112,14 @@ TEST_F(simulated_executor_test, a_crash_drops_the_jobs_and_what_they_hold) {
   EXPECT_EQ(done, std::vector<int>{2});
 }
 
+TEST_F(simulated_executor_test, a_completion_may_end_the_process) {
+  EXPECT_TRUE(device.submit([](compute::kernels&) {}, [this](status) { w.at(0).crash(); }).ok());
+  submit(1);
+  run_for(milliseconds(1));
+  EXPECT_TRUE(done.empty());
+  EXPECT_FALSE(w.at(0).up());
+}
+
 TEST_F(simulated_executor_test, refuses_more_jobs_than_may_wait) {
   for (int i = 0; i < 1024; ++i) submit(i);
   EXPECT_EQ(device.submit([](compute::kernels&) {}, [](status) {}).code(), status_code::exhausted);
