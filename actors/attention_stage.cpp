@@ -78,7 +78,7 @@ struct attention_stage_state {
         return fail(in.step, s.within(text("attention_stage/", options.stage)));
       frame.take(in.carried->rows, in.carried->hidden);
     }
-    options.trace->hit("stage.started", options.stage);
+    options.trace->hit("stage.started", traced(epoch, options.stage));
     submit({in.epoch, in.step, slot, options.layers.begin});
   }
 

@@ -153,11 +153,13 @@ struct coordinator_actor_state {
       keep();
     }
     const auto& now = *in.now;
-    if (!proposer || !now.should_lead || (acceptor && !acceptor->remembers())) {
+    if (!proposer || !now.should_lead || !acceptor->remembers()) {
       leading = false;
       if (proposer) proposer->give_up();
       return;
     }
+    // Whether we should lead is a question of the newest state.
+    if (now.view.reports[options.self]->epoch < known.epoch) return;
     view = in.now;
     if (!std::exchange(leading, true)) {
       options.trace->hit("leader.begins", options.self);
@@ -220,13 +222,12 @@ struct coordinator_actor_state {
   void decide() {
     must_read = false;
     const cluster_state current = proposer->current().value_or(cluster_state{});
-    if (auto change = next_from(current)) {
+    if (current.epoch > known.epoch) { // who leads may be another question there
+      ask_voters(proposer->propose(current));
+    } else if (auto change = next_from(current)) {
       log::info(text("epoch ", change->next.epoch, ": ", change->why));
-      why = change->why;
       options.trace->hit("epoch.proposed", change->next.epoch);
       ask_voters(proposer->propose(std::move(change->next)));
-    } else if (current.epoch > known.epoch) {
-      ask_voters(proposer->propose(current));
     } else {
       proposer->give_up();
     }
@@ -281,7 +282,6 @@ struct coordinator_actor_state {
   bool leading = false;
   bool must_read = false; // what the register holds may be newer than what we know
   time_point begun{};
-  std::string why;
   std::deque<held_answer> held;
   uint64_t last_ticket = 0;
   uint64_t stored_ticket = 0;

@@ -86,7 +86,7 @@ struct expert_shard_state {
     if (in.epoch != epoch) return; // fenced
     if (in.carried.value)
       if (const auto s = check(*in.carried, in.layer); !s.ok()) return fail(in.step, s);
-    options.trace->hit("shard.started", options.shard);
+    options.trace->hit("shard.started", traced(epoch, options.shard));
     auto output = std::make_shared<row_block>(); // shared by the two closures and the message
     auto work = [options = options, in, output](compute::kernels& device) {
       if (in.carried.value)

@@ -90,7 +90,9 @@ struct gateway_state {
       peers[node].waiting.clear(); // of an epoch that is over
       if (member.present && member.incarnation > peers[node].incarnation)
         renew(node, member.incarnation);
+      if (member.present) wake_for(peers[node].sender.next_due());
     }
+    note_levels();
     self->send(routes->supervisor, wired{epoch, options.part});
   }
 
@@ -98,6 +100,7 @@ struct gateway_state {
     if (in.epoch != epoch) return;
     gate = in.epoch;
     for (node_index node = 0; node < peers.size(); ++node) take_in(node);
+    note_levels();
   }
 
   // The peer has started again; nothing of the link to its last start means anything.

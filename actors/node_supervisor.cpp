@@ -272,7 +272,8 @@ struct node_supervisor_state {
       condition.serving = true;
       tell_condition();
     }
-    if (in.epoch != state.epoch || stopping || given_up) return;
+    // A node that is left out of the epoch waits for one that takes it in.
+    if (in.epoch != state.epoch || stopping || given_up || !takes_part()) return;
     condition.epoch_ready = in.epoch;
     resources().trace->hit("epoch.ready", in.epoch);
     if (!seat.value) return go({in.epoch});

@@ -361,7 +361,7 @@ struct sequencer_state {
     const auto& first = routes->stages.front();
     forward_batch out{epoch, last_step, 0, step_pool::sequencer_slot, {}};
     if (first.remote) out.carried = make_local(step_carriage{frame.description(), {}});
-    options.trace->hit("step.started", last_step);
+    options.trace->hit("step.started", traced(epoch, last_step));
     self->send(first.handle, std::move(out));
     watch_step();
   }

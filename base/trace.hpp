@@ -15,6 +15,11 @@ public:
   virtual void hit(std::string_view probe, uint64_t value) = 0;
 };
 
+// A value that says in which epoch, and which one.
+constexpr uint64_t traced(uint64_t epoch, uint64_t which) {
+  return epoch << 32 | (which & 0xffffffff);
+}
+
 // Watches nothing.
 class silent_trace final : public trace {
 public:
