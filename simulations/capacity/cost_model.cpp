@@ -39,6 +39,15 @@ void add_chunk(batch_load& load, uint32_t begin, uint32_t count, uint32_t window
   load.window_read += std::min(b + n, w + n);
 }
 
+void add_contexts(batch_load& to, const batch_load& from, double times) {
+  to.pairs += from.pairs * times;
+  to.read += from.read * times;
+  to.window_pairs += from.window_pairs * times;
+  to.window_read += from.window_read * times;
+  to.long_pairs += from.long_pairs * times;
+  to.long_read += from.long_read * times;
+}
+
 cost_model::cost_model(const system_plan& plan, const routing_options& options, uint64_t seed)
     : plan_(plan),
       routing_(static_cast<uint32_t>(plan.model.layers.size()), plan.model.experts,
@@ -201,6 +210,16 @@ double cost_model::exchange_ns(uint32_t stage, uint32_t tokens) const {
                tokens * touched * (nodes - 1) / nodes * row_bytes / (device.network_gb_per_s * 1e9);
   }
   return ns(seconds) * moe_layers_[stage];
+}
+
+double cost_model::busiest_ns(const dataflow::placement& where, const batch_load& load) const {
+  std::vector<double> work(plan_.nodes_per_replica, 0.0);
+  for (uint32_t stage = 0; stage < where.stages.size(); ++stage) {
+    work[where.stages[stage]] += attention_ns(stage, load);
+    for (uint32_t n = 0; n < where.shards.size(); ++n)
+      work[where.shards[n].front()] += expert_ns(stage, n, load.tokens);
+  }
+  return *std::max_element(work.begin(), work.end());
 }
 
 double cost_model::hop_ns(uint32_t tokens) const {

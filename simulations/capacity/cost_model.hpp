@@ -22,6 +22,8 @@ struct batch_load {
 };
 // A chunk of `count` tokens behind `begin` others; `window` 0: none.
 void add_chunk(batch_load& load, uint32_t begin, uint32_t count, uint32_t window);
+// Everything but tokens and rows, `times` over.
+void add_contexts(batch_load& to, const batch_load& from, double times = 1);
 
 class cost_model {
 public:
@@ -40,6 +42,9 @@ public:
   // From a stage to one on another node.
   double hop_ns(uint32_t tokens) const;
   double step_ns() const { return plan_.device.step_us * 1e3; }
+
+  // Of the node with the most of it: its work for one step through all stages.
+  double busiest_ns(const dataflow::placement& where, const batch_load& load) const;
 
   // The next hot set of experts.
   void drift();

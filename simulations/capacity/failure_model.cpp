@@ -113,7 +113,7 @@ status validate(const failure_model& model) {
   const auto ordered = [](std::string_view name, double low, double high) -> status {
     if (low <= high) return {};
     return {status_code::invalid_argument,
-            text("failures.", name, "_low is above ", name, "_high")};
+            text("failures: ", name, "_low_s is above ", name, "_high_s")};
   };
   TROUPE_RETURN_IF_ERROR(ordered("restart", model.restart_low_s, model.restart_high_s));
   TROUPE_RETURN_IF_ERROR(ordered("swap", model.swap_low_s, model.swap_high_s));

@@ -207,6 +207,8 @@ void replica::finish_step(nanoseconds now, uint32_t index) {
   if (observing_) {
     ++totals_.steps;
     totals_.step_tokens += done.load.tokens;
+    totals_.logit_rows += done.load.logit_rows;
+    add_contexts(totals_.asked, done.load);
     totals_.step_ns += static_cast<double>(now - done.began);
   }
   for (const auto& entry : done.entries) {

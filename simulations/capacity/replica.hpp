@@ -51,6 +51,8 @@ struct replica_totals {
   uint64_t steps = 0, visits = 0, step_tokens = 0, preemptions = 0;
   double kv_ns = 0, kv_peak = 0; // share of the pages in use, over time
   double step_ns = 0;
+  batch_load asked; // sum over the steps, except tokens and rows, which may be many
+  uint64_t logit_rows = 0;
   nanoseconds observed = 0;
   std::vector<double> busy_ns; // by node
 };

@@ -14,7 +14,7 @@ namespace troupe::simulations::capacity {
 namespace {
 
 constexpr uint32_t detection_stream = 1u << 30; // of random_subsystem::faults
-constexpr uint64_t progress_events = 1u << 14;
+constexpr uint64_t progress_events = 1u << 11;
 constexpr nanoseconds never = INT64_MAX;
 
 double quantile(std::vector<double>& values, double share) {
@@ -164,6 +164,7 @@ private:
   void finish(nanoseconds end);
   void count_requests();
   void count_time();
+  void count_load(const batch_load& asked, uint64_t tokens, uint64_t logit_rows);
   double served_share() const;
 
   const simulation_args& args_;
@@ -225,7 +226,8 @@ void run::count_requests() {
 
 void run::count_time() {
   double kv = 0, busy = 0, step_ns = 0;
-  uint64_t step_tokens = 0;
+  uint64_t step_tokens = 0, logit_rows = 0;
+  batch_load contexts;
   const double observed_ns = out_.seconds * 1e9;
   for (const auto& each : replicas_) {
     const auto& totals = each->totals();
@@ -234,6 +236,8 @@ void run::count_time() {
     out_.steps += totals.steps;
     out_.preemptions += totals.preemptions;
     step_tokens += totals.step_tokens;
+    logit_rows += totals.logit_rows;
+    add_contexts(contexts, totals.asked);
     step_ns += totals.step_ns;
     for (const double node : totals.busy_ns) {
       busy += node;
@@ -241,6 +245,7 @@ void run::count_time() {
     }
   }
   out_.served_share = served_share();
+  count_load(contexts, step_tokens, logit_rows);
   const double replicas = args_.plan.replicas;
   out_.kv_mean = kv / observed_ns / replicas;
   out_.busy_mean = busy / observed_ns / replicas / args_.plan.nodes_per_replica;
@@ -250,6 +255,23 @@ void run::count_time() {
   }
   const uint64_t asked = queried() - warm_queried_;
   out_.prefix_hit_rate = asked > 0 ? double(hits() - warm_hits_) / double(asked) : 0;
+}
+
+// Steps grow with the load until rows or tokens run out; what they would cost then says how much of
+// the capacity is taken.
+void run::count_load(const batch_load& asked, uint64_t tokens, uint64_t logit_rows) {
+  if (tokens == 0) return;
+  const auto& limits = args_.plan.limits;
+  const uint32_t rows = limits.max_batch_size > 0 ? limits.max_batch_size : limits.sequences_max;
+  const double row_share = std::max(1e-9, double(logit_rows) / double(tokens));
+  const double most = std::max(1.0, std::min<double>(limits.tokens_max, rows / row_share));
+  batch_load full;
+  full.tokens = static_cast<uint32_t>(most);
+  full.logit_rows = static_cast<uint32_t>(most * row_share);
+  add_contexts(full, asked, most / double(tokens));
+  const double steps = double(tokens) / most / args_.plan.replicas;
+  out_.full_step = full;
+  out_.load = steps * costs_.busiest_ns(args_.plan.initial, full) / (out_.seconds * 1e9);
 }
 
 // Recoveries of a replica are in order of time; one that another interrupts overlaps with it.

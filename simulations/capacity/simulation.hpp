@@ -44,8 +44,10 @@ struct run_result {
   double goodput_per_s = 0; // output tokens of requests within the objective
   quantiles ttft, tpot;
   double kv_mean = 0, kv_peak = 0;     // share of the pages in use
-  double busy_mean = 0, busy_most = 0; // share of the time that nodes work
-  double imbalance = 1;                // of experts over devices
+  double busy_mean = 0, busy_most = 0; // share of the time that nodes work, however small the steps
+  double load = 0;      // share of the capacity: the same tokens in the largest steps allowed
+  batch_load full_step; // what such a step asks for
+  double imbalance = 1; // of experts over devices
   double step_tokens = 0, step_ms = 0; // mean
   double prefix_hit_rate = 0;
   uint64_t steps = 0, preemptions = 0, events = 0;

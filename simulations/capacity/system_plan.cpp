@@ -102,6 +102,9 @@ result<system_plan> plan_system(const plan_request& request) {
   if (!graph) return fail(graph.error());
   out.graph = *graph;
   out.limits = request.limits;
+  // So that every stage can have a step of its own.
+  if (out.limits.max_batch_size == 0)
+    out.limits.max_batch_size = (out.limits.sequences_max + stages - 1) / stages;
   for (uint32_t n = 0; n < per_replica; ++n) out.layout.nodes.push_back(text("n", n));
   out.layout.stages = stages;
   out.layout.shards = static_cast<uint32_t>(out.graph.shards.size());
