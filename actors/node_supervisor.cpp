@@ -279,7 +279,7 @@ struct node_supervisor_state {
     if (!seat.value) return go({in.epoch});
     self->send(seat->gateway, open_gate{in.epoch});
     tell_condition();
-    if (gone >= in.epoch) go({in.epoch});
+    if (gone == in.epoch) go({in.epoch}); // of a later epoch it says nothing about this one
   }
 
   void look_at_fence(const fence_overdue& in) {
