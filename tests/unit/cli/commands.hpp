@@ -6,6 +6,7 @@
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
 #include "cli/serve.hpp"
+#include "cli/simulate.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/version.hpp"
 
@@ -22,6 +23,7 @@ inline command_list all_commands() {
   out.push_back(make_inspect());
   out.push_back(make_tokenize());
   out.push_back(make_bench());
+  add_simulate_commands(out);
   out.push_back(make_version());
   return out;
 }

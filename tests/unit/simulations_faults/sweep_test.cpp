@@ -80,6 +80,13 @@ TEST(judge, what_a_scenario_wants_to_fail_must_fail_and_nothing_else) {
   run_result wanted = failing("M6");
   judge(about, wanted);
   EXPECT_TRUE(wanted.violations.empty());
+  run_result both = failing("S6");
+  both.violations.push_back({.invariant = "M6", .what = "stuck", .when = {}});
+  judge(about, both);
+  EXPECT_TRUE(both.violations.empty()) << "what never ends breaks several at once";
+  run_result other = failing("S6");
+  judge(about, other);
+  EXPECT_EQ(other.violations.size(), 2u);
   run_result passed;
   judge(about, passed);
   ASSERT_EQ(passed.violations.size(), 1u);
@@ -104,6 +111,16 @@ TEST(judge, streams_that_must_end_with_a_status_must_do_so) {
   some.streams_failed = 3;
   judge(about, some);
   EXPECT_TRUE(some.violations.empty());
+}
+
+TEST(judge, a_cluster_that_cannot_agree_may_leave_things_behind) {
+  scenario about;
+  run_result leaking = failing("S9");
+  judge(about, leaking);
+  EXPECT_EQ(leaking.violations.size(), 1u);
+  about.expect.survivable = false;
+  judge(about, leaking);
+  EXPECT_TRUE(leaking.violations.empty());
 }
 
 TEST(severity, the_worst_of_several_decides) {
