@@ -7,6 +7,7 @@
 #include "cli/inspect.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
+#include "cli/simulate_capacity.hpp"
 #include "cli/simulate.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/version.hpp"
@@ -41,6 +42,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_tokenize());
   out.push_back(troupe::cli::make_bench());
   troupe::cli::add_simulate_commands(out);
+  out.push_back(troupe::cli::make_simulate_capacity());
   out.push_back(troupe::cli::make_version());
   return out;
 }

@@ -6,6 +6,7 @@
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
 #include "cli/serve.hpp"
+#include "cli/simulate_capacity.hpp"
 #include "cli/simulate.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/version.hpp"
@@ -24,6 +25,7 @@ inline command_list all_commands() {
   out.push_back(make_tokenize());
   out.push_back(make_bench());
   add_simulate_commands(out);
+  out.push_back(make_simulate_capacity());
   out.push_back(make_version());
   return out;
 }
