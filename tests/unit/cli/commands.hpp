@@ -6,8 +6,8 @@
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
 #include "cli/serve.hpp"
-#include "cli/simulate_capacity.hpp"
 #include "cli/simulate.hpp"
+#include "cli/simulate_capacity.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/version.hpp"
 
