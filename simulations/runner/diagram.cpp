@@ -13,7 +13,7 @@ namespace troupe::simulations {
 namespace {
 
 constexpr int64_t lane_width = 210, left = 110, top = 90, bottom = 60;
-constexpr int64_t gap_least = 5, gap_most = 44; // pixels between two moments
+constexpr int64_t gap_least = 4, gap_most = 28; // pixels between two moments
 constexpr int64_t pixels_per_ms = 18;
 constexpr int64_t axis_every = 48;
 constexpr size_t labels_max = 120; // of frames; with more of them only the pointer shows them

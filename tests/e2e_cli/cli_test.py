@@ -21,7 +21,8 @@ TALES = ROOT / "models" / "tales"
 GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
-COMMANDS = ["serve", "generate", "chat", "model inspect", "tokenize", "bench", "version"]
+COMMANDS = ["serve", "generate", "chat", "model inspect", "tokenize", "bench", "simulate run", "simulate replay",
+            "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
 LONG = ["generate", PROMPT, "--max-tokens", "900", "--ignore-eos", "--n", "48", "--seed", "1"]
