@@ -1,9 +1,15 @@
 // The table of faults is complete and consistent.
 #include "simulations/faults/catalogue.hpp"
 
+#include "base/text.hpp"
+#include "simulations/faults/scenario.hpp"
+#include "simulations/runner/invariants.hpp"
+
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
+#include <sstream>
 
 namespace troupe::simulations {
 namespace {
@@ -47,6 +53,27 @@ TEST(fault_catalogue, entries_are_described_and_their_ranges_make_sense) {
       EXPECT_FALSE(setting.about.empty()) << each.id << " " << setting.name;
     }
   }
+}
+
+TEST(manual_of_simulations, has_a_row_for_every_scenario_fault_and_invariant) {
+  std::ifstream stream(TROUPE_SOURCE_DIR "/docs/simulation.md");
+  std::stringstream all;
+  all << stream.rdbuf();
+  const std::string manual = all.str();
+  const auto has_row = [&](const std::string& begin) {
+    return manual.find("\n| " + begin + " |") != std::string::npos;
+  };
+  for (const auto& each : fault_catalogue()) {
+    EXPECT_TRUE(has_row(text(each.id, " | ", each.name))) << each.id;
+    for (const auto& setting : each.settings)
+      EXPECT_TRUE(setting.name == "shuffle" ||
+                  manual.find(text("`", setting.name, "`")) != std::string::npos)
+          << each.id << " " << setting.name;
+  }
+  for (const auto& each : built_in_scenarios())
+    EXPECT_TRUE(has_row(text("`", each.name, "`"))) << each.name;
+  for (const auto& each : invariant_table())
+    EXPECT_TRUE(has_row(text(each.id, " | ", exit_code_of(each.worth)))) << each.id;
 }
 
 } // namespace
