@@ -72,6 +72,11 @@ double round_up(double value) {
   return 10 * unit;
 }
 
+// One place of the horizontal axis; a line joins those with as many copies.
+struct mark {
+  uint32_t nodes, copies;
+};
+
 struct series {
   std::string name;
   std::vector<double> values;
@@ -96,8 +101,7 @@ std::string axis(double y0, double most, bool right_side, std::string_view name)
                      name);
 }
 
-std::string line_panel(double y0, const std::vector<std::string>& marks,
-                       const std::vector<series>& all) {
+std::string line_panel(double y0, const std::vector<mark>& marks, const std::vector<series>& all) {
   const double height = panel_height - top - bottom, span = width - left - right;
   double most[2] = {0, 0};
   for (const auto& each : all)
@@ -110,8 +114,8 @@ std::string line_panel(double y0, const std::vector<std::string>& marks,
     return marks.size() < 2 ? left + span / 2 : left + span * double(n) / double(marks.size() - 1);
   };
   for (size_t n = 0; n < marks.size(); ++n)
-    out +=
-        label({.x = x_of(n), .y = y0 + panel_height - bottom + 18, .anchor = "middle"}, marks[n]);
+    out += label({.x = x_of(n), .y = y0 + panel_height - bottom + 18, .anchor = "middle"},
+                 text(marks[n].nodes, " (", marks[n].copies, ")"));
   out += label({.x = width / 2, .y = y0 + panel_height - 10, .anchor = "middle"},
                "nodes (copies of each expert)");
   double key = left;
@@ -122,9 +126,11 @@ std::string line_panel(double y0, const std::vector<std::string>& marks,
       points += text(at(x_of(n)), ",", at(y), " ");
       out += text("<circle cx=\"", at(x_of(n)), "\" cy=\"", at(y), "\" r=\"3.5\" fill=\"",
                   each.colour, "\"/>\n");
+      if (n + 1 < marks.size() && marks[n + 1].copies == marks[n].copies) continue;
+      out += text("<polyline points=\"", points, "\" fill=\"none\" stroke=\"", each.colour,
+                  "\" stroke-width=\"2\"/>\n");
+      points.clear();
     }
-    out += text("<polyline points=\"", points, "\" fill=\"none\" stroke=\"", each.colour,
-                "\" stroke-width=\"2\"/>\n");
     out += text("<rect x=\"", at(key + 120), "\" y=\"", at(y0 + top - 24),
                 "\" width=\"12\" height=\"4\" fill=\"", each.colour, "\"/>\n");
     out += label({.x = key + 138, .y = y0 + top - 18}, each.name);
@@ -136,6 +142,7 @@ std::string line_panel(double y0, const std::vector<std::string>& marks,
 struct bar {
   std::string name;
   std::vector<double> parts;
+  double waits = 0; // would dwarf the parts: written above them
 };
 
 std::string bar_panel(double y0, const std::vector<bar>& bars,
@@ -159,6 +166,9 @@ std::string bar_panel(double y0, const std::vector<bar>& bars,
       out += text("<rect x=\"", at(x), "\" y=\"", at(y), "\" width=\"", at(slot * 0.6),
                   "\" height=\"", at(part), "\" fill=\"", colours[k % colours.size()], "\"/>\n");
     }
+    if (bars[n].waits > 0)
+      out += label({.x = x + slot * 0.3, .y = y - 6, .anchor = "middle", .size = 11},
+                   text("+ ", number(bars[n].waits), " s no node"));
     out += label(
         {.x = x + slot * 0.3, .y = y0 + panel_height - bottom + 18, .anchor = "middle", .size = 11},
         bars[n].name);
@@ -202,11 +212,11 @@ const availability_result* availability_of(const report& what) {
 
 std::string report_svg(const report& what) {
   const auto points = points_of(what);
-  std::vector<std::string> marks;
+  std::vector<mark> marks;
   series goodput{"goodput", {}, false, colours[0]}, ttft{"TTFT p99", {}, true, colours[2]},
       tpot{"TPOT p99", {}, true, colours[4]};
   for (const auto& each : points) {
-    marks.push_back(text(each.nodes, " (", each.copies, ")"));
+    marks.push_back({each.nodes, each.copies});
     goodput.values.push_back(each.result->goodput_per_s);
     ttft.values.push_back(each.result->ttft.p99_ms);
     tpot.values.push_back(each.result->tpot.p99_ms);
@@ -227,9 +237,9 @@ std::string report_svg(const report& what) {
     for (const auto& each : recovery->classes)
       bars.push_back({text(to_string(each.kind), each.hang ? ", hangs" : ""),
                       {each.detect.mean(), each.decide.mean(), each.restore.mean(),
-                       each.refill.mean(), each.rejoin.mean(), each.down.mean()}});
-    out += bar_panel(32 + panel_height, bars,
-                     {"detect", "decide", "restore", "refill", "rejoin", "no node"});
+                       each.refill.mean(), each.rejoin.mean()},
+                      each.down.mean()});
+    out += bar_panel(32 + panel_height, bars, {"detect", "decide", "restore", "refill", "rejoin"});
   }
   return out + "</svg>\n";
 }

@@ -42,7 +42,14 @@ TEST(plot, stacks_the_parts_of_recoveries) {
   auto what = with_rows(of, 1);
   what.rows[0].availability.emplace();
   what.rows[0].availability->classes.resize(2);
-  EXPECT_EQ(count(report_svg(what), "<rect"), count(report_svg(with_rows(of, 1)), "<rect") + 18);
+  EXPECT_EQ(count(report_svg(what), "<rect"), count(report_svg(with_rows(of, 1)), "<rect") + 15);
+}
+
+TEST(plot, joins_only_clusters_with_as_many_copies) {
+  const study of = small_study();
+  auto what = with_rows(of, 4);
+  what.rows[2].copies = what.rows[3].copies = 2;
+  EXPECT_EQ(count(report_svg(what), "<polyline"), 6u);
 }
 
 TEST(plot, nothing_to_show_is_no_crash) {
