@@ -102,7 +102,13 @@ status simulated_cluster::boot(host& h) {
   options.timing = options_.timing;
   options.self = h.index;
   options.incarnation = h.where.incarnation();
-  load_votes(h, options);
+  if (auto read = load_votes(h, options); !read.ok()) {
+    h.votes.reset();
+    h.worker.reset();
+    h.files.reset();
+    h.where.crash();
+    return read;
+  }
   options.gave_up = [this, node = h.index](const std::string&) { end_soon(node, "gave up", true); };
   options.drained = [this, node = h.index] { end_soon(node, "drained", false); };
   options.learned = [this, node = h.index](const dataflow::cluster_state& state) {
@@ -135,13 +141,17 @@ status simulated_cluster::boot(host& h) {
 }
 
 // A new cluster's voters begin with nothing to remember; later nothing, or something unreadable,
-// means that the memory is lost.
-void simulated_cluster::load_votes(host& h, actors::cluster_node_options& options) {
+// means that the memory is lost. A disk that does not answer says nothing about what is on it.
+status simulated_cluster::load_votes(host& h, actors::cluster_node_options& options) {
   auto loaded = h.votes->load();
-  if (loaded)
+  if (loaded) {
     options.votes = std::move(*loaded);
-  else
-    options.remembers = !h.started_before && loaded.error().code() == status_code::not_found;
+    return {};
+  }
+  const auto code = loaded.error().code();
+  if (code != status_code::not_found && code != status_code::corrupt) return loaded.error();
+  options.remembers = !h.started_before && code == status_code::not_found;
+  return {};
 }
 
 void simulated_cluster::end(host& h, crash_fate fate, std::string_view why) {
@@ -186,8 +196,9 @@ void simulated_cluster::wipe_disk(uint32_t node) {
 
 void simulated_cluster::start(uint32_t node) {
   if (up(node)) return;
-  const auto s = boot(*hosts_[node]);
-  TROUPE_CHECK(s.ok()); // the same options as the first time
+  if (boot(*hosts_[node]).ok()) return;
+  // Its disk cannot be read: whoever watches over the process starts it again and again.
+  world_.schedule(world_.now() + options_.restart_after, "restart", [this, node] { start(node); });
 }
 
 void simulated_cluster::pause(uint32_t node) {

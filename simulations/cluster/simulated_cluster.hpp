@@ -114,7 +114,7 @@ private:
   status boot(host& h);
   void end(host& h, crash_fate fate, std::string_view why);
   void end_soon(uint32_t node, std::string_view why, bool comes_back);
-  void load_votes(host& h, actors::cluster_node_options& options);
+  status load_votes(host& h, actors::cluster_node_options& options);
   void add_clients(std::vector<client_request> requests, duration offset);
   void deliver(const door_call& call, const event_origin& origin, dataflow::stream_event event);
   void cut_clients_of(uint32_t node);
