@@ -88,6 +88,7 @@ struct attention_stage_state {
             .columns = options.layers.begin == 0 ? 0 : frame.buffers.hidden.cols,
             .slots = options.memory->page_count * options.memory->page_tokens,
             .pages = options.memory->page_count,
+            .positions = options.memory->positions_max,
             .vocabulary = options.description->vocabulary};
   }
 

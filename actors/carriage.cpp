@@ -30,6 +30,8 @@ status check(const step_carriage& step, const carriage_limits& limits) {
       rows.sequence_of.size() != count || rows.prompt_lengths.size() != count)
     return corrupt("a step's lists differ in length");
   if (!all_below(rows.tokens, limits.vocabulary)) return corrupt("a step's token is no token");
+  if (!all_below(rows.positions, limits.positions))
+    return corrupt("a step's position is beyond what a sequence may have");
   if (!all_below(rows.slots, limits.slots)) return corrupt("a step's KV slot is none of ours");
   if (!all_below(rows.sequence_of, rows.tables.size()))
     return corrupt("a row of a step is of no sequence");

@@ -29,6 +29,7 @@ struct carriage_limits {
   uint32_t columns = 0;
   uint32_t slots = 0; // of the KV cache
   uint32_t pages = 0;
+  uint32_t positions = 0; // of a sequence
   uint32_t vocabulary = 0;
 };
 

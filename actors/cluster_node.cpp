@@ -87,10 +87,7 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
 }
 
 void cluster_node::note_started(const dataflow::role& who, const caf::actor& part) {
-  if (who.kind == dataflow::role_kind::ingress) {
-    ingress_ = caf::actor_cast<ingress>(part);
-    has_ingress_.store(true, std::memory_order_release);
-  }
+  if (who.kind == dataflow::role_kind::ingress) ingress_.put(caf::actor_cast<ingress>(part));
   if (options_.started) options_.started(who, part);
 }
 
@@ -99,8 +96,8 @@ result<request_handle> cluster_node::submit(dataflow::generation_request request
                                             engine::received_so_far received) {
   if (draining_.load(std::memory_order_relaxed))
     return fail(status_code::unavailable, "this node is draining; ask another one");
-  if (!has_ingress_.load(std::memory_order_acquire))
-    return fail(status_code::unavailable, "this node is still starting; try again soon");
+  const auto to = ingress_.get();
+  if (!to) return fail(status_code::unavailable, "this node is starting or ending; try again soon");
   if (!received.empty() && received.size() != request.choices)
     return fail(status_code::invalid_argument, text("what was received is of ", received.size(),
                                                     " choices; the request has ", request.choices));
@@ -108,13 +105,13 @@ result<request_handle> cluster_node::submit(dataflow::generation_request request
   const auto handle =
       dataflow::make_request_id(options_.self, options_.incarnation,
                                 next_request_.fetch_add(1, std::memory_order_relaxed) + 1);
-  caf::anon_send(ingress_,
+  caf::anon_send(*to,
                  door_->opening(handle, std::move(request), std::move(sink), std::move(received)));
   return handle;
 }
 
 void cluster_node::cancel(request_handle handle) {
-  if (has_ingress_.load(std::memory_order_acquire)) caf::anon_send(ingress_, cancel_stream{handle});
+  if (const auto to = ingress_.get()) caf::anon_send(*to, cancel_stream{handle});
 }
 
 void cluster_node::drain() {
@@ -123,12 +120,11 @@ void cluster_node::drain() {
 
 void cluster_node::stop() {
   if (!supervisor_) return;
-  has_ingress_.store(false, std::memory_order_release);
+  ingress_.close();
   sorter_->disconnect();
   caf::anon_send(supervisor_, stop_node{});
   supervisor_ = nullptr;
   membership_ = nullptr;
-  ingress_ = nullptr;
 }
 
 cluster_node::~cluster_node() {

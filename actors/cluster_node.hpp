@@ -7,6 +7,7 @@
 #include "actors/model_bundle.hpp"
 #include "actors/node.hpp"
 #include "actors/node_state.hpp"
+#include "actors/shared_slot.hpp"
 #include "base/clock.hpp"
 #include "base/trace.hpp"
 #include "compute/executor.hpp"
@@ -22,7 +23,7 @@
 
 namespace troupe::actors {
 
-// Everything here outlives the node, and so does the actor system.
+// Everything here outlives the node.
 struct cluster_node_seams {
   compute::executor* executor = nullptr;
   const clock* time = nullptr;
@@ -49,6 +50,8 @@ struct cluster_node_options {
   std::function<void(const dataflow::role&, const caf::actor&)> started; // a part, also again
 };
 
+// The actors work in this object's memory, so it is destroyed only when they are gone: stop() it,
+// wait until its actor system has come to rest (or end the system), then let go.
 class cluster_node {
 public:
   // Spawns the node's actors; they find the others by themselves. Fails when an option is out of
@@ -77,7 +80,8 @@ public:
     return state_->board->streams_open.load(std::memory_order_relaxed);
   }
 
-  // Ends every actor of the node, in order; they are gone when the system has come to rest.
+  // Ends every actor of the node, in order; they are gone when the system has come to rest. Once
+  // begun, nobody else may drain() or stop() it; submit() and cancel() are refused.
   void stop();
 
   // For start() alone.
@@ -95,10 +99,9 @@ private:
   std::unique_ptr<transport::endpoint> endpoint_;
   node_supervisor supervisor_;
   membership membership_;
-  ingress ingress_;
+  shared_slot<ingress> ingress_; // put by the supervisor's thread
   std::atomic<uint64_t> next_request_{0};
   std::atomic<bool> draining_{false};
-  std::atomic<bool> has_ingress_{false}; // set once, after ingress_
 };
 
 } // namespace troupe::actors

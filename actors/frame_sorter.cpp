@@ -27,23 +27,18 @@ bool is_vote(const frame_body& body) {
 
 void frame_sorter::connect(gateway to_gateway, membership to_membership,
                            coordinator to_coordinator) {
-  gateway_ = std::move(to_gateway);
-  membership_ = std::move(to_membership);
-  coordinator_ = std::move(to_coordinator);
-  connected_.store(true, std::memory_order_release);
+  listeners_.put({std::move(to_gateway), std::move(to_membership), std::move(to_coordinator)});
 }
 
 void frame_sorter::disconnect() {
-  connected_.store(false, std::memory_order_release);
-  gateway_ = nullptr;
-  membership_ = nullptr;
-  coordinator_ = nullptr;
+  listeners_.close();
 }
 
 void frame_sorter::frame_received(const transport::node_identity&,
                                   std::span<const std::byte> header,
                                   std::span<const std::byte> payload) {
-  if (!connected_.load(std::memory_order_acquire)) return;
+  const auto to = listeners_.get();
+  if (!to) return;
   auto read = schemas::decode_frame(header, {});
   if (!read || read->payload_bytes() != payload.size() ||
       (!payload.empty() && schemas::checksum_of(payload) != read->payload_checksum)) {
@@ -57,7 +52,7 @@ void frame_sorter::frame_received(const transport::node_identity&,
     return;
   }
   if (const auto* report = std::get_if<schemas::node_report>(&read->body)) {
-    caf::anon_send(membership_, report_arrived{make_local(*report)});
+    caf::anon_send(to->to_membership, report_arrived{make_local(*report)});
     return;
   }
   inbound_frame frame;
@@ -65,13 +60,13 @@ void frame_sorter::frame_received(const transport::node_identity&,
   if (is_vote(frame.header.body)) {
     const auto from = frame.header.source;
     const auto incarnation = frame.header.source_incarnation;
-    caf::anon_send(coordinator_,
+    caf::anon_send(to->to_coordinator,
                    vote_arrived{from, incarnation, make_local(std::move(frame.header.body))});
     return;
   }
   frame.payload = row_block::make(frame.header.rows, frame.header.columns);
   if (!payload.empty()) std::memcpy(frame.payload.values.data(), payload.data(), payload.size());
-  caf::anon_send(gateway_, frame_arrived{make_local(std::move(frame))});
+  caf::anon_send(to->to_gateway, frame_arrived{make_local(std::move(frame))});
 }
 
 } // namespace troupe::actors

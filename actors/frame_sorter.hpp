@@ -5,9 +5,8 @@
 #include "actors/coordinator.hpp"
 #include "actors/gateway.hpp"
 #include "actors/membership.hpp"
+#include "actors/shared_slot.hpp"
 #include "transport/endpoint.hpp"
-
-#include <atomic>
 
 namespace troupe::actors {
 
@@ -18,7 +17,7 @@ public:
 
   // Once. Frames that come before are lost, as frames may be.
   void connect(gateway to_gateway, membership to_membership, coordinator to_coordinator);
-  // Lets go of the actors; nothing is delivered any more.
+  // Lets go of the actors; nothing is delivered any more. Any thread, also while frames come in.
   void disconnect();
 
   void frame_received(const transport::node_identity& from, std::span<const std::byte> header,
@@ -27,13 +26,16 @@ public:
   void peer_down(const transport::node_identity&) override {}
 
 private:
+  struct listeners {
+    gateway to_gateway;
+    membership to_membership;
+    coordinator to_coordinator;
+  };
+
   schemas::node_index self_;
   uint64_t incarnation_;
   gateway_counters* counters_;
-  std::atomic<bool> connected_{false};
-  gateway gateway_;
-  membership membership_;
-  coordinator coordinator_;
+  shared_slot<listeners> listeners_; // put and closed by whoever runs the node
 };
 
 } // namespace troupe::actors

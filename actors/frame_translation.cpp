@@ -1,6 +1,7 @@
 // Field by field; what a message gains must be gained here too.
 #include "actors/frame_translation.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -12,6 +13,12 @@ uint32_t bits(float value) {
 }
 float value_of(uint32_t bits) {
   return std::bit_cast<float>(bits);
+}
+
+// Another node's numbers may be any; beyond decades they are nonsense, which must not overflow.
+duration span_of(int64_t ns) {
+  constexpr int64_t most = int64_t{1} << 61;
+  return duration(std::clamp(ns, -most, most));
 }
 
 schemas::token_entry to_wire(const dataflow::token_record& in) {
@@ -102,11 +109,11 @@ request_submission from_wire(const schemas::submission& in, time_point now) {
   request.priority = in.priority;
   request.cache_salt = in.cache_salt;
   request.sampling = sampling_of(in);
-  if (in.deadline_ns) request.deadline = now + duration(*in.deadline_ns);
+  if (in.deadline_ns) request.deadline = now + span_of(*in.deadline_ns);
   request_submission out;
   out.handle = in.handle;
   out.request = std::make_shared<const dataflow::generation_request>(std::move(request));
-  out.arrived = now - duration(in.age_ns);
+  out.arrived = now - span_of(in.age_ns);
   for (const auto& choice : in.choices_so_far) {
     out.drawn.push_back(choice.drawn);
     out.finished.push_back(choice.finished);
@@ -145,7 +152,7 @@ emission from_wire(const schemas::emission& in, time_point now) {
                            .ends_with_stop_id = entry.ends_with_stop_id,
                            .cached_tokens = entry.cached_tokens,
                            .first = entry.first,
-                           .started = now - duration(entry.started_ago_ns)});
+                           .started = now - span_of(entry.started_ago_ns)});
   return out;
 }
 

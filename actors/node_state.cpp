@@ -113,6 +113,7 @@ result<stage_memory*> node_state::memory_of(uint32_t stage) {
   auto memory = std::make_unique<stage_memory>();
   memory->page_count = r.page_count;
   memory->page_tokens = r.page_tokens;
+  memory->positions_max = r.positions_max;
   memory->rotary = model::rotary_table(description.rope, r.positions_max, r.limits.tokens_max);
   for (uint32_t layer = range.begin; layer < range.end; ++layer) {
     const auto shape = model::kv_shape_of(description.layers[layer].attention, r.page_tokens);

@@ -18,6 +18,7 @@ struct stage_memory {
   std::vector<compute::buffer> pages; // per layer of the stage
   uint32_t page_count = 0;
   uint32_t page_tokens = 0;
+  uint32_t positions_max = 0; // that the rotary table has
   model::rotary_table rotary;
 };
 
