@@ -215,6 +215,7 @@ struct gateway_state {
 
   // Hands over what is in order and of this epoch.
   void take_in(node_index from) {
+    if (gate == 0) return; // nobody is wired yet
     auto& p = peers[from];
     while (const auto* front = p.receiver.front()) {
       const uint64_t of = (*front)->header.epoch;

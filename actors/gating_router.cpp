@@ -13,6 +13,8 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace troupe::actors {
 
@@ -73,6 +75,22 @@ status choose_experts(compute::kernels& device, const gating_router_options& opt
   return {};
 }
 
+// What a shard on another node has answered.
+struct remote_answer {
+  uint32_t shard = 0;
+  local_ref<row_block> rows;
+};
+
+// On the executor's thread, where no job of a slow copy on this node can write beside it.
+void put_answers(const std::vector<remote_answer>& answers, step_frame& frame) {
+  auto& output = frame.buffers.expert_output;
+  for (const auto& answer : answers) {
+    const uint32_t begin = frame.groups->shards()[answer.shard].slot_begin;
+    for (uint32_t i = 0; i < answer.rows->rows; ++i)
+      std::copy_n(answer.rows->row(i).begin(), answer.rows->columns, output.row(begin + i));
+  }
+}
+
 void combine(compute::kernels& device, const gating_router_options& options, uint32_t slot,
              uint32_t layer) {
   auto& frame = options.steps->at(slot);
@@ -125,6 +143,7 @@ struct gating_router_state {
     under_way = in;
     const auto& groups = *options.steps->at(in.slot).groups;
     awaited = 0;
+    answers.clear();
     for (uint32_t shard = 0; shard < groups.shards().size(); ++shard) {
       shares[shard] = {};
       if (groups.shards()[shard].empty()) continue;
@@ -206,7 +225,9 @@ struct gating_router_state {
     if (in.output.value && !take(in)) return;
     mine.awaited = false;
     if (--awaited > 0) return;
-    auto work = [options = options, at = under_way](compute::kernels& device) {
+    auto work = [options = options, at = under_way,
+                 answers = std::exchange(answers, {})](compute::kernels& device) {
+      put_answers(answers, options.steps->at(at.slot));
       combine(device, options, at.slot, at.layer);
     };
     auto done = [to = caf::actor_cast<self_type>(self), at = under_way](const status& s) {
@@ -217,16 +238,15 @@ struct gating_router_state {
 
   // Rows from another node; false when they cannot be those asked for.
   bool take(const experts_done& in) {
-    auto& frame = options.steps->at(under_way.slot);
+    const auto& frame = options.steps->at(under_way.slot);
     const auto& mine = frame.groups->shards()[in.shard];
-    auto& output = frame.buffers.expert_output;
     const auto& rows = *in.output;
-    if (rows.rows != mine.slot_end - mine.slot_begin || rows.columns != output.cols) {
+    if (rows.rows != mine.slot_end - mine.slot_begin ||
+        rows.columns != frame.buffers.expert_output.cols) {
       fail(in.step, status_code::corrupt, "a shard's answer has another shape than its question");
       return false;
     }
-    for (uint32_t i = 0; i < rows.rows; ++i)
-      std::copy_n(rows.row(i).begin(), rows.columns, output.row(mine.slot_begin + i));
+    answers.push_back({in.shard, in.output});
     return true;
   }
 
@@ -255,9 +275,10 @@ struct gating_router_state {
   uint64_t epoch = 0;
   rows_routed under_way;     // the layer whose shards are asked
   std::vector<share> shares; // per shard
-  uint32_t awaited = 0;      // shards that have not answered …
-  time_point asked_at{};     // … since they were asked last
-  bool watching = false;     // a reroute_due is on its way
+  std::vector<remote_answer> answers;
+  uint32_t awaited = 0;  // shards that have not answered …
+  time_point asked_at{}; // … since they were asked last
+  bool watching = false; // a reroute_due is on its way
   local_ref<route_table> routes;
 };
 

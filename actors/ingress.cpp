@@ -147,6 +147,7 @@ struct ingress_state {
     const auto found = streams.find(in.handle);
     if (found == streams.end()) return; // cancelled meanwhile
     auto& stream = found->second;
+    if (in.choice >= stream.choices.size()) return; // nonsense of another node
     auto& choice = stream.choices[in.choice];
     stream.told = true;
     if (choice.finished) return;
