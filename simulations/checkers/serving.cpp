@@ -15,6 +15,9 @@ namespace {
 using dataflow::finish_reason;
 using dataflow::token_record;
 
+// What is under way when a deadline passes may still come.
+constexpr duration late_max = std::chrono::milliseconds(500);
+
 std::string stream_name(const client_record& got, uint32_t choice) {
   return text("client ", got.asked.client, " (", got.asked.request->id, ") choice ", choice);
 }
@@ -101,7 +104,7 @@ void serving_checker::check_choice(const client_record& got, uint32_t choice,
     for (size_t i = 0; i < std::min(have.prompt.size(), right.prompt.size()); ++i)
       check_scores(text(stream_name(got, choice), " prompt token ", i), have.prompt[i],
                    right.prompt[i], now);
-  } else if (have.finished && have.reason != finish_reason::cancelled && !right.prompt.empty()) {
+  } else if (have.finished && !have.cut() && !right.prompt.empty()) {
     note("S2", text(stream_name(got, choice), ": the prompt's scores are missing"), now);
   }
 }
@@ -124,8 +127,7 @@ void serving_checker::check_tokens(const client_record& got, uint32_t choice,
     check_scores(text(stream_name(got, choice), ", token ", i), have.tokens[i], right.tokens[i],
                  now);
   }
-  const bool too_few = have.finished && have.reason != finish_reason::cancelled &&
-                       have.tokens.size() < right.tokens.size();
+  const bool too_few = have.finished && !have.cut() && have.tokens.size() < right.tokens.size();
   if (too_few || have.tokens.size() > right.tokens.size())
     note("S2",
          text(stream_name(got, choice), ": got ", have.tokens.size(), " tokens, expected ",
@@ -169,14 +171,14 @@ void serving_checker::check_text(const client_record& got, uint32_t choice,
                                  const choice_answer& right, time_point now) {
   const auto& have = got.choices[choice];
   const std::string_view whole = right.text;
-  if (have.finished && have.reason != finish_reason::cancelled) {
+  if (have.finished && !have.cut()) {
     if (have.text == whole) return;
   } else {
     const size_t tokens = std::min(have.tokens.size(), right.text_after.size());
     const size_t least = tokens == 0 ? 0 : right.text_after[tokens - 1];
     const bool begun = have.text.size() >= least && whole.starts_with(have.text);
-    // What is held back need not reach one who leaves, but may.
-    if (begun || (got.cancel_sent &&
+    // What is held back need not reach one who leaves or is late, but may.
+    if (begun || ((got.cancel_sent || have.cut()) &&
                   have.text == text_when_cut(right_.tokenizer(), *got.asked.request, have.tokens)))
       return;
   }
@@ -196,6 +198,11 @@ void serving_checker::check_end(const client_record& got, time_point now) {
     if (have.reason == finish_reason::cancelled) {
       if (!got.cancel_sent)
         note("S6", text(stream_name(got, i), " was cancelled and nobody asked for it"), now);
+    } else if (have.reason == finish_reason::deadline) {
+      check_deadline(got, i, now);
+    } else if (fault_free_ && got.asked.deadline &&
+               have.ended > got.arrived + *got.asked.deadline + late_max) {
+      note("S6", text(stream_name(got, i), " was served long after its deadline"), now);
     } else if (have.reason != right.choices[i].reason ||
                have.stopped_by != right.choices[i].stopped_by) {
       note("S2",
@@ -219,8 +226,45 @@ void serving_checker::check_end(const client_record& got, time_point now) {
          now);
 }
 
+// Dropped for its deadline: it had one, and it had passed.
+void serving_checker::check_deadline(const client_record& got, uint32_t choice, time_point now) {
+  const time_point ended = got.choices[choice].ended;
+  if (!got.asked.deadline)
+    note("S6", text(stream_name(got, choice), " was late and had no deadline"), now);
+  else if (fault_free_ && ended < got.arrived + *got.asked.deadline)
+    note(
+        "S6",
+        text(stream_name(got, choice), " was given up ",
+             (got.arrived + *got.asked.deadline - ended).count() / 1000, " us before its deadline"),
+        now);
+}
+
+// What a prefix cache may have served: less than the prompt, and nothing of others to those who
+// share with nobody. (A stream that is begun again finds what it has computed itself.)
+void serving_checker::check_cached(const client_record& got, time_point now) {
+  const auto& request = *got.asked.request;
+  const bool alone = got.asked.salt_is_own || request.prompt_logprobs;
+  uint64_t most = request.prompt.size();
+  for (const auto& choice : got.choices)
+    most = std::max<uint64_t>(most, request.prompt.size() + choice.tokens.size());
+  if (fault_free_ && request.choices == 1 && alone) most = 1;
+  if (got.cached_tokens < most) return;
+  note("S5",
+       text("client ", got.asked.client, " was told of ", got.cached_tokens,
+            " cached tokens, expected fewer than ", most),
+       now);
+}
+
 void serving_checker::check_usage(const client_record& got, const answer& right, time_point now) {
   if (!expect_.compare_usage || !got.has_usage || got.end != client_end::completed) return;
+  check_cached(got, now);
+  if (got.prompt_tokens != got.asked.request->prompt.size())
+    note("S2",
+         text("client ", got.asked.client, " was told of ", got.prompt_tokens,
+              " prompt tokens, expected ", got.asked.request->prompt.size()),
+         now);
+  if (std::any_of(got.choices.begin(), got.choices.end(), [](const auto& c) { return c.cut(); }))
+    return;
   if (got.completion_tokens == right.completion_tokens) return;
   note("S2",
        text("client ", got.asked.client, " was told of ", got.completion_tokens,

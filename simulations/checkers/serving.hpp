@@ -53,6 +53,9 @@ public:
   // The oracle outlives it.
   serving_checker(oracle& right, const serving_expectation& expect);
 
+  // From now on also what only holds where clocks are right and no work is done twice.
+  void nothing_is_injected() { fault_free_ = true; }
+
   // S1, S2, S4, S6, S8 of a client that is done; S2 of the part received when it is not. Call once
   // per client.
   void check_client(const client_record& got, time_point now);
@@ -90,10 +93,13 @@ private:
                   time_point now);
   void check_end(const client_record& got, time_point now);
   void check_usage(const client_record& got, const answer& right, time_point now);
+  void check_cached(const client_record& got, time_point now);
+  void check_deadline(const client_record& got, uint32_t choice, time_point now);
   void note(const char* invariant, std::string what, time_point when);
 
   oracle& right_;
   serving_expectation expect_;
+  bool fault_free_ = false;
   std::vector<span> healthy_;
   std::vector<violation> violations_;
   uint64_t tokens_compared_ = 0;

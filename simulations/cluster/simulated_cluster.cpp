@@ -1,7 +1,9 @@
 // Boots, ends and joins the simulated machines, and stands between clients and doors.
 #include "simulations/cluster/simulated_cluster.hpp"
 
+#include "actors/stage_memory.hpp"
 #include "dataflow/placement.hpp"
+#include "model/description.hpp"
 
 #include <caf/send.hpp>
 
@@ -75,6 +77,9 @@ simulated_cluster::simulated_cluster(world& w, std::shared_ptr<const actors::mod
   layout_.shard_copies = options.cluster.shard_copies;
   options_.node.sequences_max = options.cluster.sequences_max;
   options_.node.queue_max = options.cluster.queue_max;
+  options_.node.kv_bytes =
+      options.cluster.kv_pages *
+      actors::kv_bytes_per_page(*model_->description, options_.node.page_tokens);
   for (uint32_t i = 0; i < options.cluster.nodes; ++i)
     hosts_.push_back(std::make_unique<host>(*this, i, kernels_));
 }
@@ -347,7 +352,12 @@ status simulated_cluster::submit(const door_call& call,
   auto sink = [this, call, origin](dataflow::stream_event event) {
     deliver(call, origin, std::move(event));
   };
-  auto handle = h.node->submit(*request, std::move(sink), std::move(has));
+  auto asked = *request;
+  // What is left until then, by the door's clock.
+  if (const auto& record = clients_[call.client]->record(); record.asked.deadline)
+    asked.deadline =
+        h.where.local_clock().now() + (record.arrived + *record.asked.deadline - world_.now());
+  auto handle = h.node->submit(std::move(asked), std::move(sink), std::move(has));
   if (!handle) return handle.error();
   h.calls[{call.client, call.attempt}] = *handle;
   return {};

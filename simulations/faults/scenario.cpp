@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 
 // What the tiny model of the simulations can be cut into.
 constexpr uint32_t stages_most = 4, shards_most = 8, positions_most = 128;
+constexpr uint32_t page_tokens = 8;
 constexpr uint32_t many = 1'000'000;
 constexpr std::array target_names = {"any",   "leader", "voter", "sequencer",
                                      "stage", "shard",  "door",  "idle"};
@@ -32,6 +33,7 @@ void cluster_keys(Visitor& visit, Cluster& c) {
   visit("doors", c.doors, 0u, 64u);
   visit("sequences_max", c.sequences_max, 1u, 1024u);
   visit("queue_max", c.queue_max, 1u, many);
+  visit("kv_pages", c.kv_pages, 0u, many);
 }
 
 template <class Visitor, class Workload>
@@ -48,6 +50,10 @@ void workload_keys(Visitor& visit, Workload& w) {
   visit("greedy_percent", w.greedy_percent, 0u, 100u);
   visit("logprobs_percent", w.logprobs_percent, 0u, 100u);
   visit("stop_percent", w.stop_percent, 0u, 100u);
+  visit("priority_percent", w.priority_percent, 0u, 100u);
+  visit("salt_percent", w.salt_percent, 0u, 100u);
+  visit("deadline_percent", w.deadline_percent, 0u, 100u);
+  visit("deadline_max", w.deadline_max, duration(milliseconds(1)), duration(hours(1)));
   visit("patience", w.patience, duration(milliseconds(10)), duration(hours(1)));
   visit("retries_max", w.retries_max, 0u, many);
 }
@@ -221,6 +227,10 @@ status check_cluster(table_reader& from, const scenario_cluster& c) {
   if (c.doors > c.nodes)
     from.complain("doors",
                   text("cluster.doors is ", c.doors, ", more than cluster.nodes (", c.nodes, ")"));
+  if (c.kv_pages > 0 && c.kv_pages < positions_most / page_tokens)
+    from.complain("kv_pages", text("cluster.kv_pages is ", c.kv_pages,
+                                   ", must be 0 or hold one sequence, which takes ",
+                                   positions_most / page_tokens));
   return from.finish();
 }
 

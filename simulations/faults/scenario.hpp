@@ -22,6 +22,7 @@ struct scenario_cluster {
   uint32_t doors = 0; // nodes that take clients: the first so many; 0: all
   uint32_t sequences_max = 16;
   uint32_t queue_max = 64;
+  uint32_t kv_pages = 0; // for all sequences together; 0: enough for sequences_max of any length
   friend bool operator==(const scenario_cluster&, const scenario_cluster&) = default;
 };
 
@@ -30,13 +31,17 @@ struct scenario_workload {
   duration over = std::chrono::milliseconds(600); // arrivals are spread over this
   uint32_t prompt_tokens_min = 4, prompt_tokens_max = 24;
   uint32_t answer_tokens_min = 4, answer_tokens_max = 12;
-  uint32_t choices_max = 2;                    // n of a request is 1 .. this
-  uint32_t shared_prefix_percent = 30;         // requests that begin like another one
-  uint32_t cancel_percent = 5;                 // leave in the middle
-  uint32_t greedy_percent = 25;                // temperature 0
-  uint32_t logprobs_percent = 30;              // whose logits are compared bit by bit
-  uint32_t stop_percent = 10;                  // with a stop text
-  duration patience = std::chrono::seconds(3); // without an event a client goes to another door
+  uint32_t choices_max = 2;            // n of a request is 1 .. this
+  uint32_t shared_prefix_percent = 30; // requests that begin like another one
+  uint32_t cancel_percent = 5;         // leave in the middle
+  uint32_t greedy_percent = 25;        // temperature 0
+  uint32_t logprobs_percent = 30;      // whose logits are compared bit by bit
+  uint32_t stop_percent = 10;          // with a stop text
+  uint32_t priority_percent = 25;      // that are not of the usual priority
+  uint32_t salt_percent = 15;          // that share cached pages with few others, or none
+  uint32_t deadline_percent = 0;       // that are worth nothing after …
+  duration deadline_max = std::chrono::seconds(2); // … at most this long
+  duration patience = std::chrono::seconds(3);     // without an event a client goes to another door
   uint32_t retries_max = 100;
   friend bool operator==(const scenario_workload&, const scenario_workload&) = default;
 };

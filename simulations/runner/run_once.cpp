@@ -2,9 +2,11 @@
 #include "simulations/runner/run_once.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "compute/cpu_executor.hpp"
 #include "dataflow/placement.hpp"
 #include "schemas/frame_codec.hpp"
+#include "simulations/checkers/known_answers.hpp"
 #include "simulations/checkers/membership.hpp"
 #include "simulations/checkers/oracle.hpp"
 #include "simulations/checkers/recovery_times.hpp"
@@ -61,6 +63,7 @@ struct laboratory::parts {
   std::unique_ptr<compute::executor> kernels;
   std::shared_ptr<const actors::model_bundle> model; // shared with every node of every run
   std::unique_ptr<oracle> right;
+  uint64_t answers = 0; // their fingerprint
 };
 
 namespace {
@@ -88,6 +91,10 @@ public:
     out_.plan = spec.plan ? *spec.plan : expand(spec.what, spec.seed);
     membership_limits limits;
     limits.fault_free = out_.plan.faults.empty();
+    if (limits.fault_free) serving_.nothing_is_injected();
+    if (lab.answers != known_answers)
+      note("S2", text("an undisturbed node answers otherwise than ever: fingerprint ", lab.answers,
+                      ", expected ", known_answers));
     if (only_processes_end(out_.plan)) limits.detection_max = calm_detection_bound(timing_);
     membership_.emplace(cluster_.layout(), timing_, limits);
     injector_.emplace(cluster_, out_.plan, spec.what);
@@ -221,6 +228,7 @@ private:
       injector_->heal_all();
     }
     core_ = {core.begin(), core.end()};
+    last_change_ = injector_->last_change(); // the heal itself: look() must not take it back
     membership_->disturbed(world_.now());
     membership_->healed(core, world_.now());
     serving_.healthy(true, world_.now());
@@ -235,7 +243,11 @@ private:
       membership_->disturbed(now);
       recoveries_.failed(last_change_);
     }
-    membership_->majority(majority_connected(), now);
+    // Told when it changes: every word of it begins the bounds anew.
+    if (const bool is = majority_connected(); is != majority_) {
+      majority_ = is;
+      membership_->majority(is, now);
+    }
     membership_->check(now);
     for (uint32_t node = 0; node < cluster_.nodes(); ++node) look_at(node, now);
     world_.schedule(now + look_every, "look", [this] { look(); });
@@ -258,10 +270,11 @@ private:
                            now);
   }
 
-  // Whether some majority of the voters is up and connected both ways with every node that is up.
+  // Whether some majority of the voters is up and connected both ways with every node that is up;
+  // whom the heal left out does not count.
   bool majority_connected() {
     const uint32_t nodes = cluster_.nodes();
-    const auto alive = [this](uint32_t n) { return cluster_.up(n) && !cluster_.paused(n); };
+    const auto alive = [this](uint32_t n) { return counts(n); };
     const auto joined = [this](uint32_t a, uint32_t b) {
       auto& there = cluster_.network().link(a, b);
       auto& back = cluster_.network().link(b, a);
@@ -418,6 +431,7 @@ private:
   std::set<uint32_t> core_; // after the heal
   bool first_go_ = false;
   bool armed_ = false;
+  bool majority_ = true; // as the membership checker was told
   time_point next_check_{};
   time_point last_change_{};
   world world_;
@@ -443,6 +457,7 @@ result<std::unique_ptr<laboratory>> laboratory::make() {
                             {.positions_max = node_options_of_runs().positions_max});
   if (!right) return fail(right.error().within("the undisturbed node"));
   made->right = std::move(*right);
+  made->answers = fingerprint_of_answers(*made->right);
   return std::make_unique<laboratory>(std::move(made));
 }
 

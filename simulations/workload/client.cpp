@@ -268,6 +268,7 @@ void client::take_finished(const stream_event& event) {
   choice.finished = true;
   choice.reason = event.reason;
   choice.stopped_by = event.stopped_by;
+  choice.ended = timers_.now();
   moved_on();
 }
 
@@ -278,6 +279,8 @@ void client::take_completed(const stream_event& event) {
       note("S1", text("completed without an end of choice ", i, ", which has ",
                       record_.choices[i].tokens.size(), " tokens"));
   record_.has_usage = true;
+  record_.prompt_tokens = event.prompt_tokens;
+  record_.cached_tokens = event.cached_tokens;
   record_.completion_tokens = event.completion_tokens;
   moved_on();
   end(was_cut() ? client_end::cancelled : client_end::completed);

@@ -21,6 +21,13 @@ struct choice_record {
   bool finished = false;
   dataflow::finish_reason reason = dataflow::finish_reason::stop;
   std::string stopped_by;
+  time_point ended{};
+
+  // Whether it ended before its time, on purpose: part of the answer is all there is.
+  bool cut() const {
+    return finished && (reason == dataflow::finish_reason::cancelled ||
+                        reason == dataflow::finish_reason::deadline);
+  }
 };
 
 enum class client_end : uint8_t {
@@ -38,12 +45,14 @@ struct client_record {
   status failure; // failed: what it was told last
   bool cancel_sent = false;
   bool has_usage = false;
-  uint32_t completion_tokens = 0; // as the door counted
-  uint32_t attempts = 0;          // connections tried
-  uint32_t refusals = 0;          // of them refused, at once or later
-  uint32_t resumed = 0;           // of them begun with something already received
-  uint32_t events_ignored = 0;    // came through a connection given up meanwhile
-  uint64_t last_epoch = 0;        // of the newest event, where it was told
+  uint32_t prompt_tokens = 0; // as the door counted …
+  uint32_t cached_tokens = 0;
+  uint32_t completion_tokens = 0;
+  uint32_t attempts = 0;       // connections tried
+  uint32_t refusals = 0;       // of them refused, at once or later
+  uint32_t resumed = 0;        // of them begun with something already received
+  uint32_t events_ignored = 0; // came through a connection given up meanwhile
+  uint64_t last_epoch = 0;     // of the newest event, where it was told
   time_point arrived{};
   time_point ended{};
   time_point last_news{};            // arrival, or the newest event that moved the stream on

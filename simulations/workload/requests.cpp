@@ -4,6 +4,7 @@
 #include "base/check.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "simulations/seams/tiny_model.hpp"
 
 #include <algorithm>
 #include <array>
@@ -66,6 +67,7 @@ model::sampling_options draw_sampling(const scenario_workload& what, draws& from
   static constexpr std::array min_ps = {0.0f, 0.0f, 0.05f};
   static constexpr std::array repetitions = {1.0f, 1.0f, 1.2f};
   static constexpr std::array presences = {0.0f, 0.0f, 0.4f};
+  static constexpr std::array frequencies = {0.0f, 0.0f, 0.3f, -0.2f};
   model::sampling_options out;
   out.temperature = from.percent(what.greedy_percent) ? 0.0f : from.one_of(temperatures);
   out.top_p = from.one_of(top_ps);
@@ -74,6 +76,7 @@ model::sampling_options draw_sampling(const scenario_workload& what, draws& from
   out.repetition_penalty = from.one_of(repetitions);
   out.presence_penalty = from.one_of(presences);
   out.seed = from.bits();
+  out.frequency_penalty = from.one_of(frequencies);
   return out;
 }
 
@@ -89,18 +92,37 @@ void add_stops(dataflow::generation_request& request, draws& from) {
   request.stop_texts.push_back({static_cast<char>(first), static_cast<char>(from.token())});
   request.sampling.logit_bias.emplace_back(first, 4.0f);
   request.stop_ids = {from.token(), from.token()};
+  request.sampling.logit_bias.emplace_back(request.stop_ids[0], 4.0f);
   request.include_stop_text = from.percent(40);
-  request.tokens_min = static_cast<uint32_t>(from.below(3));
+  request.tokens_min = static_cast<uint32_t>(from.below(5));
+}
+
+// What changes when and next to whom a request is served, and none of its tokens.
+void add_circumstances(const scenario_workload& what, draws& from,
+                       dataflow::generation_request& request, client_request& out) {
+  const bool special = from.percent(what.priority_percent);
+  const auto priority = static_cast<int32_t>(from.below(2)) * 2 - 1;
+  if (special) request.priority = priority;
+  const bool salted = from.percent(what.salt_percent);
+  out.salt_is_own = salted && from.percent(50);
+  const uint64_t own = from.bits();
+  if (salted) request.cache_salt = out.salt_is_own ? text("own-", own) : std::string("shared");
+  const bool hurries = from.percent(what.deadline_percent);
+  const auto most = static_cast<uint64_t>(std::max<int64_t>(what.deadline_max.count(), 1));
+  const duration left(static_cast<int64_t>(from.below(most) + 1));
+  if (hurries) out.deadline = left;
 }
 
 client_request draw_client(const scenario_workload& what, draws& from) {
   client_request out;
   out.door = static_cast<uint32_t>(from.below(1u << 16));
   const auto variant = static_cast<uint32_t>(from.below(request_variants));
-  out.request = std::make_shared<const dataflow::generation_request>(make_request(what, variant));
+  auto request = make_request(what, variant);
   const bool leaves = from.percent(what.cancel_percent);
-  const uint64_t after = from.below(uint64_t{out.request->choices} * out.request->tokens_max + 1);
+  const uint64_t after = from.below(uint64_t{request.choices} * request.tokens_max + 1);
   if (leaves) out.cancel_after = static_cast<uint32_t>(after);
+  add_circumstances(what, from, request, out);
+  out.request = std::make_shared<const dataflow::generation_request>(std::move(request));
   return out;
 }
 
@@ -121,6 +143,10 @@ dataflow::generation_request make_request(const scenario_workload& what, uint32_
     out.prompt_logprobs = from.percent(30);
   }
   if (from.percent(what.stop_percent)) add_stops(out, from);
+  out.skip_special_tokens = !from.percent(20);
+  if (!out.ignore_eos) out.sampling.logit_bias.emplace_back(tiny_model_end, 6.0f);
+  // Now and then only the prompt is to be scored.
+  if (out.prompt_logprobs && from.percent(15)) out.tokens_max = 0;
   return out;
 }
 

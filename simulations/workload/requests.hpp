@@ -20,6 +20,8 @@ struct client_request {
   // Shared by the client, its record and whoever serves it; never changed.
   std::shared_ptr<const dataflow::generation_request> request;
   std::optional<uint32_t> cancel_after; // leaves with so many tokens, of all choices together
+  std::optional<duration> deadline;     // after its arrival
+  bool salt_is_own = false;             // nobody else has its cache_salt
 };
 
 // Distinct contents one kind of workload can have.

@@ -120,6 +120,7 @@ public:
     }
     dataflow::stream_event last;
     last.what = dataflow::stream_event::kind::completed;
+    last.prompt_tokens = static_cast<uint32_t>(request.prompt.size());
     last.completion_tokens = doer.record().tokens();
     rest.push_back(last);
     ++generation_[call.client];
@@ -187,6 +188,7 @@ public:
     }
     stream_event event;
     event.what = stream_event::kind::completed;
+    event.prompt_tokens = static_cast<uint32_t>(request.prompt.size());
     event.completion_tokens = right.completion_tokens;
     add(event);
     return out;

@@ -4,6 +4,7 @@
 
 #include "model/sampler.hpp"
 #include "simulations/checkers/oracle.hpp"
+#include "simulations/seams/tiny_model.hpp"
 
 #include <gtest/gtest.h>
 
@@ -66,18 +67,20 @@ TEST(requests, keep_to_the_ranges_and_are_valid) {
     const auto request = make_request(what, variant);
     EXPECT_GE(request.prompt.size(), what.prompt_tokens_min);
     EXPECT_LE(request.prompt.size(), what.prompt_tokens_max);
-    EXPECT_GE(request.tokens_max, what.answer_tokens_min);
+    const bool only_scores = request.tokens_max == 0 && request.prompt_logprobs;
+    EXPECT_TRUE(only_scores || request.tokens_max >= what.answer_tokens_min);
     EXPECT_LE(request.tokens_max, what.answer_tokens_max);
     EXPECT_GE(request.choices, 1u);
     EXPECT_LE(request.choices, 3u);
     for (const int32_t token : request.prompt) EXPECT_TRUE(token >= 33 && token < 127);
-    EXPECT_TRUE(model::validate(request.sampling, 256).ok());
+    EXPECT_TRUE(model::validate(request.sampling, tiny_model_end + 1).ok());
   }
 }
 
 TEST(requests, every_kind_wanted_occurs) {
   scenario_workload what;
   uint32_t greedy = 0, scored = 0, prompts = 0, stops = 0, shared = 0, several = 0;
+  uint32_t frequencies = 0, specials = 0;
   std::set<std::vector<int32_t>> beginnings;
   for (uint32_t variant = 0; variant < request_variants; ++variant) {
     const auto request = make_request(what, variant);
@@ -86,6 +89,8 @@ TEST(requests, every_kind_wanted_occurs) {
     prompts += request.prompt_logprobs;
     stops += !request.stop_texts.empty();
     several += request.choices > 1;
+    frequencies += request.sampling.frequency_penalty != 0;
+    specials += !request.skip_special_tokens;
     shared += !beginnings.insert({request.prompt.begin(), request.prompt.begin() + 3}).second;
   }
   EXPECT_TRUE(greedy > 4 && greedy < 40) << greedy;
@@ -94,6 +99,31 @@ TEST(requests, every_kind_wanted_occurs) {
   EXPECT_TRUE(stops > 1 && stops < 20) << stops;
   EXPECT_GT(shared, 8u);
   EXPECT_GT(several, 16u);
+  EXPECT_GT(frequencies, 8u);
+  EXPECT_GT(specials, 4u);
+}
+
+TEST(requests, what_surrounds_a_request_changes_none_of_its_tokens) {
+  scenario_workload what = many();
+  what.deadline_percent = 50;
+  uint32_t hurried = 0, shared = 0;
+  std::set<std::string> own, contents;
+  std::set<int32_t> priorities;
+  for (const auto& one : make_workload(what, 7)) {
+    hurried += one.deadline.has_value();
+    const duration left = one.deadline.value_or(duration(1));
+    EXPECT_TRUE(left > duration{} && left <= what.deadline_max);
+    EXPECT_FALSE(one.request->deadline); // a time of the door's clock, which is not known yet
+    shared += one.request->cache_salt == "shared";
+    const bool is_new = one.salt_is_own && own.insert(one.request->cache_salt).second;
+    EXPECT_EQ(is_new, one.salt_is_own);
+    priorities.insert(one.request->priority);
+    contents.insert(content_key(*one.request));
+  }
+  EXPECT_TRUE(hurried > 150 && hurried < 250) << hurried;
+  EXPECT_TRUE(shared > 10 && own.size() > 10) << shared << ' ' << own.size();
+  EXPECT_EQ(priorities, (std::set<int32_t>{-1, 0, 1}));
+  EXPECT_LE(contents.size(), request_variants);
 }
 
 TEST(requests, zero_and_hundred_percent_mean_none_and_all) {

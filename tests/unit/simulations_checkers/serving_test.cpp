@@ -26,6 +26,7 @@ client_record served(const std::shared_ptr<const dataflow::generation_request>& 
   out.attempts = 1;
   out.end = client_end::completed;
   out.has_usage = true;
+  out.prompt_tokens = static_cast<uint32_t>(request->prompt.size());
   out.completion_tokens = right.completion_tokens;
   for (const auto& choice : right.choices) {
     choice_record have;
@@ -169,6 +170,12 @@ TEST(serving, every_wrong_thing_is_reported_by_its_name) {
        "S2 client 0 (test) choice 0 ends with length 'x\\x0a', expected length ''"},
       {"another count", [](auto& r) { r.completion_tokens = 7; },
        "S2 client 0 was told of 7 completion tokens, expected 8"},
+      {"another count of the prompt", [](auto& r) { r.prompt_tokens = 5; },
+       "S2 client 0 was told of 5 prompt tokens, expected 4"},
+      {"more from the cache than there is", [](auto& r) { r.cached_tokens = 12; },
+       "S5 client 0 was told of 12 cached tokens, expected fewer than 12"},
+      {"late without a deadline", [](auto& r) { r.choices[0].reason = finish_reason::deadline; },
+       "S6 client 0 (test) choice 0 was late and had no deadline"},
       {"a failure",
        [](auto& r) {
          r.end = client_end::failed;
@@ -226,6 +233,42 @@ TEST(serving, failures_are_allowed_where_they_are_expected_and_with_right_bytes)
   record.choices[0].tokens[1].token ^= 1;
   record.failure = status(status_code::unavailable, "all copies are gone");
   EXPECT_EQ(verdict(record, {.explicit_errors = true}).substr(0, 2), "S2");
+}
+
+TEST(serving, a_deadline_cuts_an_answer_neither_early_nor_late) {
+  const auto verdict_at = [](seconds deadline, finish_reason reason, milliseconds ended) {
+    auto record = cancelled(tests::ask(1, 8), 4);
+    if (reason != finish_reason::deadline) record = served(tests::ask(1, 8));
+    record.asked.cancel_after.reset();
+    record.cancel_sent = false;
+    record.end = client_end::completed;
+    record.asked.deadline = deadline;
+    record.choices[0].reason = reason;
+    record.choices[0].ended = start + ended;
+    serving_checker checker(tests::shared_oracle(), {});
+    checker.nothing_is_injected();
+    checker.check_client(record, start);
+    return checker.violations().empty() ? "" : checker.violations()[0].what;
+  };
+  EXPECT_EQ(verdict_at(seconds(1), finish_reason::deadline, milliseconds(1000)), "");
+  EXPECT_EQ(verdict_at(seconds(1), finish_reason::deadline, milliseconds(999)),
+            "client 0 (test) choice 0 was given up 1000 us before its deadline");
+  EXPECT_EQ(verdict_at(seconds(1), finish_reason::length, milliseconds(1400)), "");
+  EXPECT_EQ(verdict_at(seconds(1), finish_reason::length, milliseconds(1600)),
+            "client 0 (test) choice 0 was served long after its deadline");
+}
+
+TEST(serving, who_shares_with_nobody_finds_nothing_in_the_cache) {
+  auto record = served(tests::ask(1, 8));
+  record.cached_tokens = 1;
+  record.asked.salt_is_own = true;
+  EXPECT_EQ(verdict(record), ""); // it may have been begun again
+  serving_checker checker(tests::shared_oracle(), {});
+  checker.nothing_is_injected();
+  checker.check_client(record, start);
+  ASSERT_EQ(checker.violations().size(), 1u);
+  EXPECT_EQ(checker.violations()[0].what,
+            "client 0 was told of 1 cached tokens, expected fewer than 1");
 }
 
 TEST(serving, a_request_that_never_ends_is_lost) {

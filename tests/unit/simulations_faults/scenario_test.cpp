@@ -113,6 +113,8 @@ TEST(scenario, mistakes_name_place_key_and_what_is_right) {
       {"[cluster]\nvoters = 4", "x.toml:2:1: cluster.voters is 4, must be odd"},
       {"[cluster]\nvoters = 7", "x.toml:2:1: cluster.voters is 7, more than cluster.nodes (5)"},
       {"[cluster]\ndoors = 6", "x.toml:2:1: cluster.doors is 6, more than cluster.nodes (5)"},
+      {"[cluster]\nkv_pages = 15",
+       "x.toml:2:1: cluster.kv_pages is 15, must be 0 or hold one sequence, which takes 16"},
       {"[workload]\nover = 3",
        "x.toml:2:1: workload.over must be a duration in quotes, such as \"300ms\""},
       {"[workload]\nover = \"3x\"",
