@@ -32,7 +32,7 @@ std::vector<double> rank_probabilities(uint32_t experts, uint32_t top_k, double 
 
 routing::routing(uint32_t layers, uint32_t experts, uint32_t top_k, const routing_options& options,
                  uint64_t seed)
-    : layers_(layers), experts_(experts), top_k_(top_k), options_(options), seed_(seed) {
+    : layers_(layers), experts_(experts), options_(options), seed_(seed) {
   by_rank_ = rank_probabilities(experts, std::min(top_k, experts), options.skew);
   rank_.resize(size_t{layers} * experts);
   for (uint32_t layer = 0; layer < layers; ++layer) {

@@ -30,7 +30,7 @@ public:
 private:
   void fill();
 
-  uint32_t layers_, experts_, top_k_;
+  uint32_t layers_, experts_;
   routing_options options_;
   uint64_t seed_;
   uint32_t period_ = 0;
