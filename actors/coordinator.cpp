@@ -51,12 +51,13 @@ struct coordinator_actor_state {
 
   void start(const coordinator_options& o) {
     options = o;
+    if (TROUPE_MUTANT(lost_memory_votes)) options.remembers = true;
     const auto& layout = *o.layout;
     doors.emplace(*o.timing, static_cast<uint32_t>(layout.nodes.size()));
     if (!layout.is_voter(o.self)) return;
-    acceptor.emplace(o.votes, o.remembers);
+    acceptor.emplace(o.votes, options.remembers);
     proposer.emplace(layout, o.self, o.incarnation);
-    if (!o.remembers) {
+    if (!options.remembers) {
       log::warn("this voter has lost its memory; it votes again when the others have told it");
       recovery.emplace(layout, o.self, o.incarnation);
     }
@@ -221,7 +222,9 @@ struct coordinator_actor_state {
   // that is gone. Writing it back finishes that.
   void decide() {
     must_read = false;
-    const cluster_state current = proposer->current().value_or(cluster_state{});
+    const cluster_state current = TROUPE_MUTANT(leader_trusts_own_view)
+                                      ? known
+                                      : proposer->current().value_or(cluster_state{});
     if (current.epoch > known.epoch) { // who leads may be another question there
       ask_voters(proposer->propose(current));
     } else if (auto change = next_from(current)) {

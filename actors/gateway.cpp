@@ -83,6 +83,7 @@ struct gateway_state {
 
   void rewire(const wire& in) {
     epoch = in.epoch;
+    if (TROUPE_MUTANT(gate_opened_early)) gate = in.epoch;
     routes = in.routes;
     for (node_index node = 0; node < peers.size(); ++node) {
       const auto& member = routes->members[node];
@@ -190,9 +191,11 @@ struct gateway_state {
     const auto& header = in.frame->header;
     if (header.source >= peers.size()) return drop(options.counters->corrupt);
     auto& p = peers[header.source];
-    if (header.source_incarnation < p.incarnation) return drop(options.counters->stale);
-    if (header.source_incarnation > p.incarnation) renew(header.source, header.source_incarnation);
-    if (header.target_incarnation == options.incarnation)
+    if (header.source_incarnation < p.incarnation && !TROUPE_MUTANT(old_life_heard))
+      return drop(options.counters->stale);
+    if (header.source_incarnation > p.incarnation && !TROUPE_MUTANT(link_survives_restart))
+      renew(header.source, header.source_incarnation);
+    if (header.target_incarnation == options.incarnation || TROUPE_MUTANT(acks_of_old_life_taken))
       p.sender.acknowledge(header.link_ack, options.time->now());
     send_waiting(header.source);
     if (header.link_number == 0) return note_levels();

@@ -219,7 +219,9 @@ struct gating_router_state {
   // -- combining
 
   void collect(const experts_done& in) {
-    if (in.epoch != epoch || in.step != under_way.step || in.layer != under_way.layer) return;
+    if (in.epoch != epoch || in.step != under_way.step ||
+        (in.layer != under_way.layer && !TROUPE_MUTANT(answers_of_other_layers_taken)))
+      return;
     auto& mine = shares[in.shard];
     if (!mine.awaited && !TROUPE_MUTANT(count_late_answers)) return; // another copy was faster
     if (in.output.value && !take(in)) return;

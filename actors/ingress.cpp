@@ -69,7 +69,7 @@ struct ingress_state {
   void rewire(const wire& in) {
     epoch = in.epoch;
     routes = in.routes;
-    if (serving())
+    if (serving() && !TROUPE_MUTANT(streams_not_resubmitted))
       for (const auto& [handle, stream] : streams) submit(handle, stream);
     self->send(routes->supervisor, wired{in.epoch, options.part});
   }
@@ -82,7 +82,8 @@ struct ingress_state {
     work.request = stream.request;
     work.arrived = stream.arrived;
     for (const auto& choice : stream.choices) {
-      work.drawn.push_back(choice.drawn);
+      work.drawn.push_back(TROUPE_MUTANT(resumed_from_the_start) ? std::vector<int32_t>()
+                                                                 : choice.drawn);
       work.finished.push_back(choice.finished);
       work.prompt_scored.push_back(choice.prompt_scored);
     }
@@ -117,7 +118,7 @@ struct ingress_state {
     TROUPE_CHECK(received.size() == stream.choices.size());
     for (size_t i = 0; i < received.size(); ++i) {
       auto& choice = stream.choices[i];
-      choice.silent_tokens = received[i].tokens;
+      choice.silent_tokens = TROUPE_MUTANT(received_ignored) ? 0 : received[i].tokens;
       choice.silent_bytes = received[i].text_bytes;
       choice.prompt_scored = received[i].prompt_scored;
       choice.finished = received[i].finished;

@@ -3,6 +3,7 @@
 
 #include "actors/metrics_board.hpp"
 #include "actors/routes.hpp"
+#include "base/mutant.hpp"
 
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -31,7 +32,7 @@ struct kv_cache_manager_state {
     routes = in.routes;
     for (const auto id : open) pages->close(id);
     open.clear();
-    if (in.kv_lost) pages->drop_cached();
+    if (in.kv_lost && !TROUPE_MUTANT(lost_pages_kept)) pages->drop_cached();
     report();
     self->send(routes->supervisor, wired{epoch, options.part});
   }

@@ -3,6 +3,7 @@
 
 #include "actors/metrics_board.hpp"
 #include "base/log.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "dataflow/membership_rules.hpp"
 #include "dataflow/placement.hpp"
@@ -149,7 +150,7 @@ struct membership_state {
       if (!state->members[node].present) continue;
       const auto* report = node == options.self ? &own : table->report(node);
       if (report == nullptr || report->incarnation != state->members[node].incarnation ||
-          report->epoch_ready != state->epoch)
+          (report->epoch_ready != state->epoch && !TROUPE_MUTANT(go_before_all_ready)))
         return;
     }
     go(state->epoch);
@@ -165,7 +166,9 @@ struct membership_state {
   void look_after_drain() {
     if (!own.draining || left || !state.value) return;
     const bool has_roles = !dataflow::roles_of(state->where, options.self).empty();
-    if (has_roles || options.board->streams_open.load(std::memory_order_relaxed) > 0) return;
+    if (has_roles || (options.board->streams_open.load(std::memory_order_relaxed) > 0 &&
+                      !TROUPE_MUTANT(drain_forgets_streams)))
+      return;
     left = true;
     log::info("drained: nothing depends on this node any more");
     if (options.drained) options.drained();

@@ -257,6 +257,7 @@ struct node_supervisor_state {
   }
 
   void fence() {
+    if (TROUPE_MUTANT(fence_not_awaited)) return pass_fence({state.epoch, status_code::ok});
     auto done = [to = caf::actor_cast<self_type>(self), epoch = state.epoch](const status& s) {
       caf::anon_send(to, fence_passed{epoch, s.code()});
     };
@@ -283,7 +284,10 @@ struct node_supervisor_state {
   }
 
   void look_at_fence(const fence_overdue& in) {
-    if (in.epoch != state.epoch || condition.epoch_ready >= in.epoch || !condition.serving) return;
+    if (((in.epoch != state.epoch || condition.epoch_ready >= in.epoch) &&
+         !TROUPE_MUTANT(timer_without_generation)) ||
+        !condition.serving)
+      return;
     log::error("the device does not come to an end with its work; this node computes no more");
     condition.serving = false;
     resources().trace->hit("device.hung", in.epoch);
@@ -325,9 +329,10 @@ struct node_supervisor_state {
     log::warn(text("restarting ", to_string(who), " after ", reason));
     resources().trace->hit("part.restarted", static_cast<uint64_t>(who.kind));
     count(resources().board->restarts);
-    ++condition.generation;
+    if (!TROUPE_MUTANT(restart_not_told)) ++condition.generation;
     // The bytes of its KV pages go with a stage.
-    if (who.kind == role_kind::attention_stage) ++condition.stages_lost;
+    if (who.kind == role_kind::attention_stage && !TROUPE_MUTANT(lost_stage_not_told))
+      ++condition.stages_lost;
     self->delayed_send(self, decision.pause, restart_part{1});
   }
 

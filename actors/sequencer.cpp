@@ -148,7 +148,9 @@ struct sequencer_state {
     sequence.prompt_scored = work.prompt_scored[choice];
     sequence.tokens = work.request->prompt;
     const auto& drawn = work.drawn[choice];
-    sequence.tokens.insert(sequence.tokens.end(), drawn.begin(), drawn.end());
+    sequence.tokens.insert(sequence.tokens.end(),
+                           drawn.begin() + (TROUPE_MUTANT(resume_skips_a_token) && !drawn.empty()),
+                           drawn.end());
     sequence.history = make_history(*work.request, drawn);
     if (sequence.request->tokens_max == 0 && !sequence.wants_prompt_scores())
       return announce_end(sequence, {finish_reason::length, false});
@@ -171,7 +173,8 @@ struct sequencer_state {
     auto history = std::make_shared<model::token_history>();
     if (!needs_history(request)) return history;
     history->add_prompt(request.prompt);
-    for (const int32_t token : drawn) history->add_output(token);
+    if (!TROUPE_MUTANT(penalties_not_resumed))
+      for (const int32_t token : drawn) history->add_output(token);
     return history;
   }
 
@@ -191,7 +194,8 @@ struct sequencer_state {
   void drop(sequence_id id) {
     const auto entry = live.find(id);
     TROUPE_CHECK(entry != live.end());
-    if (entry->second.has_pages) round.closes.push_back(id);
+    if (entry->second.has_pages && !TROUPE_MUTANT(ended_streams_keep_pages))
+      round.closes.push_back(id);
     batcher->remove(id);
     plan.remove(id);
     ids.erase({entry->second.handle, entry->second.choice});
@@ -419,7 +423,7 @@ struct sequencer_state {
       draw.request = sequence.request;
       draw.history = sequence.history;
       draw.choice = sequence.choice;
-      draw.position = next;
+      draw.position = TROUPE_MUTANT(sampling_key_reused) ? next - sequence.cached_tokens : next;
       if (scores) draw.given = sequence.tokens[next];
       if (draws)
         draw.banned =
@@ -457,7 +461,8 @@ struct sequencer_state {
   }
 
   void finish_step(const rows_sampled& in) {
-    if (in.epoch != epoch || in.step != last_step) return; // fenced
+    if (in.epoch != epoch || (in.step != last_step && !TROUPE_MUTANT(late_steps_taken)))
+      return; // fenced
     if (in.code != status_code::ok)
       return fail_step({epoch, last_step, in.code, "the device gave up drawing tokens"});
     auto& frame = options.steps->at(step_pool::sequencer_slot);
