@@ -51,6 +51,9 @@ status door::take_room(uint32_t choices) {
   auto& board = *resources_->board;
   const auto& limits = resources_->limits;
   const uint64_t most = uint64_t{limits.sequences_max} + limits.queue_max;
+  if (choices > most)
+    return status(status_code::invalid_argument,
+                  text("n: is ", choices, "; this server answers at most ", most, " at once"));
   const uint64_t open = board.streams_open.fetch_add(choices, std::memory_order_relaxed) + choices;
   if (open <= most) {
     count(board.accepted);

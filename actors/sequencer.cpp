@@ -134,12 +134,20 @@ struct sequencer_state {
   void accept(const submit_request& in) {
     if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
     const auto& work = *in.work;
-    for (uint32_t choice = 0; choice < work.request->choices; ++choice)
-      if (!work.finished[choice]) accept_choice(work, choice);
+    // A request enters the queue as a whole or not at all, and one that had begun is not turned
+    // away because its sequencer has changed.
+    bool inside = std::any_of(work.drawn.begin(), work.drawn.end(),
+                              [](const auto& drawn) { return !drawn.empty(); });
+    for (uint32_t choice = 0; choice < work.request->choices; ++choice) {
+      if (work.finished[choice]) continue;
+      if (!accept_choice(work, choice, inside)) break;
+      inside = true;
+    }
     advance();
   }
 
-  void accept_choice(const request_submission& work, uint32_t choice) {
+  // False when it was refused, and the request with it.
+  bool accept_choice(const request_submission& work, uint32_t choice, bool inside) {
     live_sequence sequence;
     sequence.handle = work.handle;
     sequence.choice = choice;
@@ -152,8 +160,10 @@ struct sequencer_state {
                            drawn.begin() + (TROUPE_MUTANT(resume_skips_a_token) && !drawn.empty()),
                            drawn.end());
     sequence.history = make_history(*work.request, drawn);
-    if (sequence.request->tokens_max == 0 && !sequence.wants_prompt_scores())
-      return announce_end(sequence, {finish_reason::length, false});
+    if (sequence.request->tokens_max == 0 && !sequence.wants_prompt_scores()) {
+      announce_end(sequence, {finish_reason::length, false});
+      return true;
+    }
     const sequence_id id = ++last_id;
     const auto admitted =
         batcher->admit({.id = id,
@@ -161,10 +171,15 @@ struct sequencer_state {
                         .priority = work.request->priority,
                         .arrived = work.arrived,
                         .deadline = work.request->deadline,
-                        .gang = work.request->choices > 1 ? work.handle : 0});
-    if (!admitted.ok()) return fail_request(work.handle, admitted);
+                        .gang = work.request->choices > 1 ? work.handle : 0,
+                        .never_refused = inside});
+    if (!admitted.ok()) {
+      fail_request(work.handle, admitted);
+      return false;
+    }
     ids.emplace(std::pair(work.handle, choice), id);
     live.emplace(id, std::move(sequence));
+    return true;
   }
 
   // Penalties alone look at the history; without them it stays empty.

@@ -62,7 +62,7 @@ status batcher::admit(const sequence_arrival& arrival) {
   TROUPE_CHECK(!contains(arrival.id));
   if (arrival.prompt_tokens == 0)
     return {status_code::invalid_argument, "a sequence without tokens"};
-  if (queue_room() == 0)
+  if (queue_room() == 0 && !arrival.never_refused)
     return {status_code::exhausted, text(waiting(), " sequences are waiting already")};
   sequence& s = sequences_[arrival.id];
   s.arrival = arrival;

@@ -36,7 +36,7 @@ namespace troupe::dataflow {
 struct batcher_limits {
   uint32_t tokens_max = 512;        // of a step
   uint32_t sequences_max = 64;      // running
-  uint32_t queue_max = 1024;        // waiting; preempted sequences may exceed it
+  uint32_t queue_max = 1024;        // waiting; preempted ones may exceed it
   uint32_t prefill_chunk_max = 256; // tokens of one sequence in one step
   uint32_t max_batch_size = 0;      // sequences in a step; 0: sequences_max
   duration max_wait{
@@ -55,6 +55,9 @@ struct sequence_arrival {
   // Sequences of one gang (a request's choices; 0: none) have the same prompt: the second starts
   // when the first has computed it, so that its pages can be shared.
   uint64_t gang = 0;
+  // Was admitted before (by a sequencer that is gone), or belongs to a request of which a part is:
+  // the limit of the queue is not for it.
+  bool never_refused = false;
 };
 
 // What the world looks like when a step is planned.

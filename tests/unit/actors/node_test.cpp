@@ -135,6 +135,25 @@ TEST(node_test, a_full_node_refuses_at_the_door_and_recovers) {
   EXPECT_EQ(node->metrics().requests_rejected, 1u);
 }
 
+TEST(node_test, an_answer_of_more_choices_than_may_wait_is_given_all_the_same) {
+  node_options options;
+  options.sequences_max = 2;
+  options.queue_max = 1;
+  const auto node = start(options);
+  auto request = ask("Once upon a time", 4);
+  request.choices = 3;
+  client who;
+  ASSERT_TRUE(node->submit(request, who.sink()).has_value());
+  EXPECT_TRUE(who.wait_for_end());
+  EXPECT_TRUE(who.wait_for_tokens(12));
+  EXPECT_EQ(who.reason(), dataflow::finish_reason::length);
+  request.choices = 4; // never, however long one waits
+  client too_much;
+  const auto refused = node->submit(request, too_much.sink());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), status_code::invalid_argument);
+}
+
 TEST(node_test, draining_refuses_the_new_and_finishes_the_old) {
   const auto node = start();
   client old;

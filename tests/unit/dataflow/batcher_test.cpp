@@ -135,6 +135,15 @@ TEST_F(batcher_test, refuses_what_exceeds_the_queue_and_takes_it_when_there_is_r
   EXPECT_EQ(b.admit({.id = 4, .prompt_tokens = 0}).code(), status_code::invalid_argument);
 }
 
+TEST_F(batcher_test, takes_what_is_never_refused_beyond_the_queue) {
+  batcher b = make({.sequences_max = 1, .queue_max = 1});
+  add(b, 1, 1);
+  EXPECT_TRUE(b.admit({.id = 2, .prompt_tokens = 1, .never_refused = true}).ok());
+  EXPECT_EQ(b.waiting(), 2u);
+  EXPECT_EQ(b.queue_room(), 0u);
+  EXPECT_EQ(b.admit({.id = 3, .prompt_tokens = 1}).code(), status_code::exhausted);
+}
+
 TEST_F(batcher_test, runs_no_more_than_sequences_max) {
   batcher b = make({.sequences_max = 2});
   for (sequence_id id = 1; id <= 4; ++id) add(b, id, 1);
