@@ -335,7 +335,7 @@ std::vector<fault_entry> device_faults() {
        {{"slow_percent", 150, 3000, 100, 100'000, "of a job's usual time, at last"},
         {"steps", 1, 5, 1, 100, "until then"}}},
       {"F46", "device", "pages_exhausted", "no memory is left for keys and values",
-       "the memory of a simulated device has no bound of its own; sequences_max of a scenario has"},
+       "kv_pages of a scenario bounds them from the start; they cannot be taken away in a run"},
       {"F47", "device", "unordered_reduction", "sums are made in another order every time",
        "the kernels add in one fixed order on every device"},
   };

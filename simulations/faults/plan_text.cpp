@@ -51,10 +51,8 @@ void read_fault_settings(table_reader& from, const fault_entry& entry, fault& ou
   for (const auto& each : entry.settings) {
     const std::string name(each.name);
     int64_t value = 0;
-    bool given = false;
-    for (const auto& [key, unused] : table->entries) given = given || key == name;
     settings.take(name, value, each.allowed_least, each.allowed_most);
-    if (given) out.settings[name] = value;
+    if (table->find(name) != nullptr) out.settings[name] = value;
   }
   if (const auto done = settings.finish(); !done.ok()) from.fail_with(done);
 }

@@ -33,14 +33,13 @@ toml_value convert(const toml::node& from, int depth) {
     for (const auto& item : *array) out.items.push_back(convert(item, depth + 1));
   } else if (const auto* table = from.as_table()) {
     out.is = toml_value::kind::table;
-    for (const auto& [key, node] : *table) {
+    for (const auto& [key, node] : *table) { // sorted by toml++
       toml_value value = convert(node, depth + 1);
       value.line = key.source().begin.line; // people look for the key
       value.column = key.source().begin.column;
-      out.entries.emplace_back(std::string(key.str()), std::move(value));
+      out.keys.emplace_back(key.str());
+      out.items.push_back(std::move(value));
     }
-    std::sort(out.entries.begin(), out.entries.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
   }
   return out;
 }
@@ -82,6 +81,12 @@ std::string_view kind_name(toml_value::kind kind) {
 }
 
 } // namespace
+
+const toml_value* toml_value::find(std::string_view key) const {
+  const auto at = std::lower_bound(keys.begin(), keys.end(), key);
+  if (at == keys.end() || *at != key) return nullptr;
+  return &items[static_cast<size_t>(at - keys.begin())];
+}
 
 result<toml_value> read_toml(std::string_view text, std::string_view file) {
   try {
@@ -158,9 +163,7 @@ table_reader::table_reader(const toml_value& table, std::string_view name, std::
 const toml_value* table_reader::find(std::string_view key) {
   known_.emplace_back(key);
   if (!good()) return nullptr;
-  for (const auto& [name, value] : table_.entries)
-    if (name == key) return &value;
-  return nullptr;
+  return table_.find(key);
 }
 
 std::string table_reader::path(std::string_view key) const {
@@ -221,9 +224,8 @@ void table_reader::take(std::string_view key, duration& out, duration least, dur
 }
 
 void table_reader::complain(std::string_view key, std::string why) {
-  for (const auto& [name, value] : table_.entries)
-    if (name == key) return complain(value, std::move(why));
-  complain(table_, std::move(why));
+  const toml_value* value = table_.find(key);
+  complain(value == nullptr ? table_ : *value, std::move(why));
 }
 
 void table_reader::complain(const toml_value& at, std::string why) {
@@ -238,11 +240,12 @@ void table_reader::fail_with(const status& why) {
 
 status table_reader::finish() {
   if (!good()) return failure_;
-  for (const auto& [key, value] : table_.entries) {
+  for (size_t i = 0; i < table_.keys.size(); ++i) {
+    const std::string& key = table_.keys[i];
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     const std::string near = nearest_name(key, known_);
-    complain(value, text(path(key), " is no setting",
-                         near.empty() ? "" : text("; did you mean ", near, "?")));
+    complain(table_.items[i], text(path(key), " is no setting",
+                                   near.empty() ? "" : text("; did you mean ", near, "?")));
     break;
   }
   return failure_;

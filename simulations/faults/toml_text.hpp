@@ -18,9 +18,11 @@ struct toml_value {
   kind is = kind::other;
   int64_t number = 0; // of an integer; of a boolean 0 or 1
   std::string text;
-  std::vector<toml_value> items;                           // of an array
-  std::vector<std::pair<std::string, toml_value>> entries; // of a table, sorted by key
-  uint32_t line = 0, column = 0;                           // 0: not read from a text
+  std::vector<toml_value> items; // of an array, or of a table in order of its keys …
+  std::vector<std::string> keys; // … which are these, sorted
+  uint32_t line = 0, column = 0; // 0: not read from a text
+
+  const toml_value* find(std::string_view key) const; // of a table; nullptr: it has none
 };
 
 // Failures name the file, line and column.

@@ -143,6 +143,7 @@ private:
     (void)try_with([](scenario_cluster& c) { c.stages = 1; });
     (void)try_with([](scenario_cluster& c) { c.shards = 1; });
     (void)try_with([](scenario_cluster& c) { c.shard_copies = 1; });
+    (void)try_with([](scenario_cluster& c) { c.kv_pages = 0; });
   }
 
   void smaller_workload() {
@@ -162,6 +163,9 @@ private:
     (void)try_with([](scenario_workload& w) { w.stop_percent = 0; });
     (void)try_with([](scenario_workload& w) { w.logprobs_percent = 0; });
     (void)try_with([](scenario_workload& w) { w.shared_prefix_percent = 0; });
+    (void)try_with([](scenario_workload& w) { w.priority_percent = 0; });
+    (void)try_with([](scenario_workload& w) { w.salt_percent = 0; });
+    (void)try_with([](scenario_workload& w) { w.deadline_percent = 0; });
     (void)try_with([](scenario_workload& w) { w.choices_max = 1; });
     (void)try_with([](scenario_workload& w) { w.answer_tokens_max = w.answer_tokens_min; });
     (void)try_with([](scenario_workload& w) { w.prompt_tokens_max = w.prompt_tokens_min; });
