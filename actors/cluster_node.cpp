@@ -59,7 +59,8 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                                               .endpoint = endpoint_.get(),
                                               .counters = &counters_,
                                               .time = seams.time,
-                                              .trace = seams.trace});
+                                              .trace = seams.trace,
+                                              .link_frames_max = options_.link_frames_max});
   const auto coordinator = spawn_coordinator(system, {.layout = &options_.layout,
                                                       .timing = &options_.timing,
                                                       .self = options_.self,

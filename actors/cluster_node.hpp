@@ -38,7 +38,8 @@ struct cluster_node_options {
   dataflow::cluster_layout layout; // layers and experts are filled in from the model
   dataflow::cluster_timing timing;
   schemas::node_index self = 0;
-  uint64_t incarnation = 1; // higher at every start
+  uint64_t incarnation = 1;       // higher at every start
+  uint32_t link_frames_max = 256; // to one peer without an acknowledgement; equal on all nodes
   // A voter's memory: what it stored last; nothing of it and remembers when the cluster is new.
   schemas::acceptor_state votes;
   bool remembers = true;

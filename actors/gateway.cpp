@@ -76,6 +76,7 @@ struct gateway_state {
   void start(const gateway_options& o) {
     options = o;
     limits.resend_after = o.timing->resend_after;
+    limits.frames_max = o.link_frames_max;
     peers.assign(o.layout->nodes.size(), peer(limits));
   }
 

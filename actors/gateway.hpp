@@ -76,6 +76,7 @@ struct gateway_options {
   gateway_counters* counters = nullptr;
   const clock* time = nullptr;
   troupe::trace* trace = nullptr;
+  uint32_t link_frames_max = 256; // to one peer without an acknowledgement; equal on all nodes
   uint32_t waiting_max = 1 << 16; // frames to one peer that may wait for credit; over it the epoch
                                   // is given up as stuck
   uint32_t part = 0;

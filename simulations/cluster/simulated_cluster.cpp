@@ -2,16 +2,26 @@
 #include "simulations/cluster/simulated_cluster.hpp"
 
 #include "actors/stage_memory.hpp"
+#include "base/random.hpp"
 #include "dataflow/placement.hpp"
 #include "model/description.hpp"
 
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace troupe::simulations {
 namespace {
+
+// Some seeds have so little credit between nodes that frames must wait for it.
+uint32_t link_frames_of(uint64_t seed) {
+  constexpr std::array<uint32_t, 4> frames = {2, 8, 64, 256};
+  constexpr uint32_t link_entity = UINT32_MAX - 1;
+  const random_key key{seed, random_subsystem::scheduling, link_entity};
+  return frames[random_below(key, 0, frames.size())];
+}
 
 std::vector<std::string> names_of(uint32_t nodes) {
   std::vector<std::string> out;
@@ -107,6 +117,7 @@ status simulated_cluster::boot(host& h) {
   options.timing = options_.timing;
   options.self = h.index;
   options.incarnation = h.where.incarnation();
+  options.link_frames_max = link_frames_of(options_.seed);
   if (auto read = load_votes(h, options); !read.ok()) {
     h.votes.reset();
     h.worker.reset();
@@ -115,7 +126,10 @@ status simulated_cluster::boot(host& h) {
     return read;
   }
   options.gave_up = [this, node = h.index](const std::string&) { end_soon(node, "gave up", true); };
-  options.drained = [this, node = h.index] { end_soon(node, "drained", false); };
+  options.drained = [this, node = h.index] {
+    observer_.on_process(node, "drained");
+    end_soon(node, "drained", false);
+  };
   options.learned = [this, node = h.index](const dataflow::cluster_state& state) {
     if (state.epoch > newest_.epoch) newest_ = state;
     observer_.on_learned(node, state);
