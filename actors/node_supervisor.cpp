@@ -253,7 +253,13 @@ struct node_supervisor_state {
       if (part.number == in.part) part.wired = true;
       all = all && part.wired;
     }
-    if (all) fence();
+    if (!all) return;
+    // Nothing of this epoch runs on the device of a node without roles. It may be lost or hang, and
+    // the others do not wait for that.
+    if (seat.value && dataflow::roles_of(state.where, place()).empty())
+      become_ready(state.epoch);
+    else
+      fence();
   }
 
   void fence() {
@@ -273,14 +279,18 @@ struct node_supervisor_state {
       condition.serving = true;
       tell_condition();
     }
+    become_ready(in.epoch);
+  }
+
+  void become_ready(uint64_t epoch) {
     // A node that is left out of the epoch waits for one that takes it in.
-    if (in.epoch != state.epoch || stopping || given_up || !takes_part()) return;
-    condition.epoch_ready = in.epoch;
-    resources().trace->hit("epoch.ready", in.epoch);
-    if (!seat.value) return go({in.epoch});
-    self->send(seat->gateway, open_gate{in.epoch});
+    if (epoch != state.epoch || stopping || given_up || !takes_part()) return;
+    condition.epoch_ready = epoch;
+    resources().trace->hit("epoch.ready", epoch);
+    if (!seat.value) return go({epoch});
+    self->send(seat->gateway, open_gate{epoch});
     tell_condition();
-    if (gone == in.epoch) go({in.epoch}); // of a later epoch it says nothing about this one
+    if (gone == epoch) go({epoch}); // of a later epoch it says nothing about this one
   }
 
   void look_at_fence(const fence_overdue& in) {

@@ -57,6 +57,15 @@ bool only_processes_end(const fault_plan& plan) {
                      [](const fault& f) { return ids.count(f.id) != 0; });
 }
 
+// Nothing but processes and devices suffers: once they do so no more than before, the others go on
+// without them.
+bool only_nodes_suffer(const fault_plan& plan) {
+  static const std::set<std::string_view> ids = {"F01", "F02", "F03", "F04", "F05", "F07", "F08",
+                                                 "F12", "F13", "F40", "F41", "F44", "F45"};
+  return std::all_of(plan.faults.begin(), plan.faults.end(),
+                     [](const fault& f) { return ids.count(f.id) != 0; });
+}
+
 } // namespace
 
 struct laboratory::parts {
@@ -249,8 +258,16 @@ private:
       membership_->majority(is, now);
     }
     membership_->check(now);
+    look_for_health(now);
     for (uint32_t node = 0; node < cluster_.nodes(); ++node) look_at(node, now);
     world_.schedule(now + look_every, "look", [this] { look(); });
+  }
+
+  // A cluster that has had time to get over what happened to its nodes is as good as healed.
+  void look_for_health(time_point now) {
+    if (!armed_ || !core_.empty() || !spec_.what.expect.survivable) return;
+    const bool calm = now > injector_->last_change() + seconds(15);
+    serving_.healthy(calm && majority_ && only_nodes_suffer(out_.plan), now);
   }
 
   void look_at(uint32_t node, time_point now) {
@@ -261,6 +278,7 @@ private:
                           .reached = n->counters().waiting.load(),
                           .bound = 1 << 16},
                          now);
+    look_at_queues(node, now);
     const auto boxes = world_.at(node).mailboxes();
     if (!boxes.empty())
       serving_.check_bound({.node = node,
@@ -268,6 +286,28 @@ private:
                             .reached = boxes.front().second,
                             .bound = mailbox_max},
                            now);
+  }
+
+  void look_at_queues(uint32_t node, time_point now) {
+    const auto& limits = spec_.what.cluster;
+    const auto metrics = cluster_.node(node)->metrics();
+    serving_.check_bound({.node = node,
+                          .what = "sequences running",
+                          .reached = metrics.requests_running,
+                          .bound = limits.sequences_max},
+                         now);
+    // What was running once, and the choices of one request, may wait beyond the limit.
+    constexpr uint32_t choices_most = 8;
+    serving_.check_bound({.node = node,
+                          .what = "sequences waiting",
+                          .reached = metrics.requests_waiting,
+                          .bound = limits.queue_max + 2 * limits.sequences_max + choices_most},
+                         now);
+    serving_.check_bound({.node = node,
+                          .what = "streams at the door",
+                          .reached = cluster_.node(node)->streams_open(),
+                          .bound = limits.queue_max + limits.sequences_max},
+                         now);
   }
 
   // Whether some majority of the voters is up and connected both ways with every node that is up;

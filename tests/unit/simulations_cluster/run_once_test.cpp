@@ -59,6 +59,16 @@ TEST_F(run_once_test, undisturbed_runs_pass_and_compute_nothing_twice) {
   }
 }
 
+// It stays a member, since it still talks; nobody waits until it computes again.
+TEST_F(run_once_test, others_take_over_from_a_device_that_hangs_for_a_minute) {
+  add("F44", 100, 0, {}, 70'000);
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    const auto got = run(seed);
+    EXPECT_EQ(text_of(got), "");
+    EXPECT_EQ(got.probes.at("device.hung"), 1u);
+  }
+}
+
 TEST_F(run_once_test, a_seed_fixes_every_event) {
   about.antagonists.push_back({.id = "F03"});
   for (uint64_t seed = 1; seed <= 5; ++seed) {
