@@ -198,6 +198,7 @@ struct gateway_state {
       renew(header.source, header.source_incarnation);
     if (header.target_incarnation == options.incarnation || TROUPE_MUTANT(acks_of_old_life_taken))
       p.sender.acknowledge(header.link_ack, options.time->now());
+    if (p.present) wake_for(p.sender.next_due()); // sooner than feared while nothing came
     send_waiting(header.source);
     if (header.link_number == 0) return note_levels();
     using verdict = dataflow::link_receiver<local_ref<inbound_frame>>::verdict;

@@ -20,7 +20,7 @@ using tests::cluster_process;
 using tests::stream_reader;
 
 constexpr uint32_t nodes = 3;
-constexpr uint32_t tokens = 100;
+constexpr uint32_t tokens = 40;
 
 dataflow::generation_request ask(uint64_t seed) {
   dataflow::generation_request request;
