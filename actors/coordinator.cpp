@@ -56,6 +56,7 @@ struct coordinator_actor_state {
     doors.emplace(*o.timing, static_cast<uint32_t>(layout.nodes.size()));
     if (!layout.is_voter(o.self)) return;
     acceptor.emplace(o.votes, options.remembers);
+    if (options.remembers) options.trace->hit("votes.loaded", o.votes.promised.round);
     proposer.emplace(layout, o.self, o.incarnation);
     if (!options.remembers) {
       log::warn("this voter has lost its memory; it votes again when the others have told it");
@@ -122,8 +123,17 @@ struct coordinator_actor_state {
 
   // To another voter, or to the proposer of this very node.
   void send(node_index to, frame_body body) {
+    note_told(body);
     if (to == options.self) return std::visit([this, to](const auto& b) { take(b, to); }, body);
     self->send(options.gateway, send_datagram{to, make_local(std::move(body))});
+  }
+
+  // From here on others rest on what this voter has promised, so it must never forget it.
+  void note_told(const frame_body& body) {
+    if (const auto* promise = std::get_if<schemas::register_promise>(&body); promise != nullptr)
+      if (promise->granted) options.trace->hit("votes.told", promise->number.round);
+    if (const auto* vote = std::get_if<schemas::register_accepted>(&body); vote != nullptr)
+      if (vote->granted) options.trace->hit("votes.told", vote->number.round);
   }
 
   void ask_voters(const frame_body& question) {

@@ -6,7 +6,6 @@
 #include "actors/frame_translation.hpp"
 #include "actors/routes.hpp"
 #include "base/log.hpp"
-#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "dataflow/link.hpp"
 #include "schemas/frame_codec.hpp"
@@ -84,7 +83,6 @@ struct gateway_state {
 
   void rewire(const wire& in) {
     epoch = in.epoch;
-    if (TROUPE_MUTANT(gate_opened_early)) gate = in.epoch;
     routes = in.routes;
     for (node_index node = 0; node < peers.size(); ++node) {
       const auto& member = routes->members[node];
@@ -192,11 +190,9 @@ struct gateway_state {
     const auto& header = in.frame->header;
     if (header.source >= peers.size()) return drop(options.counters->corrupt);
     auto& p = peers[header.source];
-    if (header.source_incarnation < p.incarnation && !TROUPE_MUTANT(old_life_heard))
-      return drop(options.counters->stale);
-    if (header.source_incarnation > p.incarnation && !TROUPE_MUTANT(link_survives_restart))
-      renew(header.source, header.source_incarnation);
-    if (header.target_incarnation == options.incarnation || TROUPE_MUTANT(acks_of_old_life_taken))
+    if (header.source_incarnation < p.incarnation) return drop(options.counters->stale);
+    if (header.source_incarnation > p.incarnation) renew(header.source, header.source_incarnation);
+    if (header.target_incarnation == options.incarnation)
       p.sender.acknowledge(header.link_ack, options.time->now());
     if (p.present) wake_for(p.sender.next_due()); // sooner than feared while nothing came
     send_waiting(header.source);
@@ -226,7 +222,7 @@ struct gateway_state {
       const uint64_t of = (*front)->header.epoch;
       if (of > gate) return; // we are not there yet
       const auto frame = p.receiver.take();
-      if (of < gate && !TROUPE_MUTANT(skip_epoch_check)) {
+      if (of < gate) {
         drop(options.counters->stale);
         continue;
       }

@@ -82,8 +82,7 @@ struct ingress_state {
     work.request = stream.request;
     work.arrived = stream.arrived;
     for (const auto& choice : stream.choices) {
-      work.drawn.push_back(TROUPE_MUTANT(resumed_from_the_start) ? std::vector<int32_t>()
-                                                                 : choice.drawn);
+      work.drawn.push_back(choice.drawn);
       work.finished.push_back(choice.finished);
       work.prompt_scored.push_back(choice.prompt_scored);
     }
@@ -140,7 +139,7 @@ struct ingress_state {
   // -- from the sequencer
 
   void relay(const tokens_emitted& in) {
-    if (in.epoch != epoch && !TROUPE_MUTANT(old_tokens_relayed)) return; // fenced
+    if (in.epoch != epoch) return; // fenced
     for (const auto& entry : in.work->entries) relay(entry);
   }
 

@@ -294,10 +294,7 @@ struct node_supervisor_state {
   }
 
   void look_at_fence(const fence_overdue& in) {
-    if (((in.epoch != state.epoch || condition.epoch_ready >= in.epoch) &&
-         !TROUPE_MUTANT(timer_without_generation)) ||
-        !condition.serving)
-      return;
+    if (in.epoch != state.epoch || condition.epoch_ready >= in.epoch || !condition.serving) return;
     log::error("the device does not come to an end with its work; this node computes no more");
     condition.serving = false;
     resources().trace->hit("device.hung", in.epoch);
@@ -341,8 +338,7 @@ struct node_supervisor_state {
     count(resources().board->restarts);
     if (!TROUPE_MUTANT(restart_not_told)) ++condition.generation;
     // The bytes of its KV pages go with a stage.
-    if (who.kind == role_kind::attention_stage && !TROUPE_MUTANT(lost_stage_not_told))
-      ++condition.stages_lost;
+    if (who.kind == role_kind::attention_stage) ++condition.stages_lost;
     self->delayed_send(self, decision.pause, restart_part{1});
   }
 

@@ -132,7 +132,7 @@ struct sequencer_state {
   // -- arrivals and departures
 
   void accept(const submit_request& in) {
-    if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
+    if (in.epoch != epoch) return; // fenced
     const auto& work = *in.work;
     // A request enters the queue as a whole or not at all, and one that had begun is not turned
     // away because its sequencer has changed.
@@ -476,8 +476,7 @@ struct sequencer_state {
   }
 
   void finish_step(const rows_sampled& in) {
-    if (in.epoch != epoch || (in.step != last_step && !TROUPE_MUTANT(late_steps_taken)))
-      return; // fenced
+    if (in.epoch != epoch || in.step != last_step) return; // fenced
     if (in.code != status_code::ok)
       return fail_step({epoch, last_step, in.code, "the device gave up drawing tokens"});
     auto& frame = options.steps->at(step_pool::sequencer_slot);

@@ -240,7 +240,7 @@ membership_table::verdict membership_table::on_report(const node_report& report,
   note_incarnations(report);
   peer& p = peers_[report.node];
   if (report.node == self_) return verdict::stale; // an echo, or another life of ours
-  if (report.incarnation < p.newest && !TROUPE_MUTANT(stale_report_taken)) return verdict::stale;
+  if (report.incarnation < p.newest) return verdict::stale;
   const bool restarted = !p.report || p.report->incarnation != report.incarnation;
   if (!restarted && report.number <= p.report->number) return verdict::stale;
 
@@ -377,7 +377,7 @@ void readmission::excluded(node_index node, time_point now) {
 
 bool readmission::allowed(node_index node, time_point now) const {
   const door& d = doors_.at(node);
-  return d.pause == duration::zero() || now >= d.opens || TROUPE_MUTANT(readmit_at_once);
+  return d.pause == duration::zero() || now >= d.opens;
 }
 
 void readmission::settled(node_index node, time_point now) {

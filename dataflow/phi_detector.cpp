@@ -58,7 +58,7 @@ void phi_detector::heard(time_point now) {
 
 time_point phi_detector::suspect_at() const {
   TROUPE_CHECK(watching_);
-  if (TROUPE_MUTANT(detector_trigger_happy)) return last_ + options_.expected;
+  if (TROUPE_MUTANT(detector_trigger_happy)) return last_ + options_.expected / 2;
   return last_ + allowed_gap();
 }
 

@@ -142,9 +142,7 @@ register_proposer::register_proposer(const cluster_layout& layout, node_index se
 
 schemas::register_prepare register_proposer::begin(time_point now) {
   const uint64_t counter = (highest_seen_.round >> counter_shift) + 1;
-  number_ = {
-      counter << counter_shift | (TROUPE_MUTANT(ballot_reused_after_restart) ? 0 : incarnation_),
-      self_};
+  number_ = {counter << counter_shift | incarnation_, self_};
   highest_seen_ = number_;
   phase_ = phase::preparing;
   began_ = now;

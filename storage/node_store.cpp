@@ -1,7 +1,6 @@
 // The same steps as for votes, for one number.
 #include "storage/node_store.hpp"
 
-#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "storage/sealed_file.hpp"
 
@@ -49,7 +48,7 @@ result<uint64_t> node_store::next_incarnation() {
   if (!last && last.error().code() != status_code::not_found) return fail(last.error());
   if (last && *last == UINT64_MAX)
     return fail(status_code::exhausted, text(file_name, ": there is no number after ", *last));
-  const uint64_t next = last ? *last + (TROUPE_MUTANT(incarnation_reused) ? 0 : 1) : 1;
+  const uint64_t next = last ? *last + 1 : 1;
   if (auto stored = store(next); !stored.ok()) return fail(std::move(stored));
   return next;
 }

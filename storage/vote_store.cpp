@@ -45,7 +45,7 @@ status vote_store::store(const schemas::acceptor_state& state) {
   const auto content = schemas::encode_acceptor_state(state);
   if (!content) return content.error();
   TROUPE_RETURN_IF_ERROR(folder_.write(new_name, seal(votes_kind, *content)));
-  if (!TROUPE_MUTANT(vote_not_synced)) TROUPE_RETURN_IF_ERROR(folder_.sync(new_name));
+  TROUPE_RETURN_IF_ERROR(folder_.sync(new_name));
   TROUPE_RETURN_IF_ERROR(folder_.rename(new_name, file_name));
   if (!TROUPE_MUTANT(rename_not_synced)) TROUPE_RETURN_IF_ERROR(folder_.sync_directory());
   return {};

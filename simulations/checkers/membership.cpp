@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace troupe::simulations {
 namespace {
@@ -199,8 +200,12 @@ void membership_checker::check_state(uint32_t node, const cluster_state& state, 
   if (where.sequencer != dataflow::no_node) check_host(where.sequencer, "sequencer");
   for (size_t i = 0; i < where.stages.size(); ++i)
     check_host(where.stages[i], text("attention_stage/", i));
-  for (size_t i = 0; i < where.shards.size(); ++i)
+  for (size_t i = 0; i < where.shards.size(); ++i) {
     for (const uint32_t host : where.shards[i]) check_host(host, text("expert_shard/", i));
+    const std::set<uint32_t> hosts(where.shards[i].begin(), where.shards[i].end());
+    if (hosts.size() < where.shards[i].size())
+      complain(text("two copies of expert_shard/", i, " are at one node"));
+  }
   const auto entry =
       epochs_
           .emplace(state.epoch,

@@ -10,7 +10,8 @@ const std::vector<std::string_view>& known_probes() {
       "node.suspected",     "part.restarted",     "register.accept",  "register.prepare",
       "register.recovered", "register.refused",   "shard.dispatched", "shard.rerouted",
       "shard.started",      "stage.started",      "step.done",        "step.started",
-      "step.stuck",         "stream.resubmitted", "stream.resumed",   "votes.stored",
+      "step.stuck",         "stream.resubmitted", "stream.resumed",   "votes.loaded",
+      "votes.stored",       "votes.told",
   };
   return all;
 }

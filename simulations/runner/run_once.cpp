@@ -31,6 +31,7 @@ using std::chrono::seconds;
 constexpr duration formation_max = seconds(30);
 constexpr duration trouble_max = seconds(120); // then the cluster is healed whatever the plan says
 constexpr duration rest_max = seconds(20);
+constexpr duration silence_max = milliseconds(1500);
 constexpr duration look_every = milliseconds(50);
 constexpr uint64_t events_max = 20'000'000;
 constexpr uint64_t mailbox_max = 4096;
@@ -133,6 +134,8 @@ public:
       worked(node, value >> 32, {dataflow::role_kind::expert_shard, which}, 0);
     else if (probe == "step.started")
       worked(node, value >> 32, {dataflow::role_kind::sequencer, 0}, which);
+    else if (probe == "votes.told" || probe == "votes.loaded")
+      voted(node, probe, value);
     else if (probe == "epoch.proposed")
       recoveries_.proposed(value, now);
     else if (probe == "epoch.agreed")
@@ -155,6 +158,7 @@ public:
 
   void on_process(uint32_t node, std::string_view what) override {
     const auto now = world_.now();
+    last_stir_ = now;
     mark(node, std::string(what));
     if (what == "start") {
       learned_[node] = 0;
@@ -165,6 +169,11 @@ public:
     } else if (what == "pause") {
       membership_->paused(node, now);
       recoveries_.failed(now);
+    } else if (what == "drained") {
+      const uint64_t open = cluster_.node(node)->streams_open();
+      if (open > 0)
+        note("S6", "node " + std::to_string(node) + " has drained and leaves " +
+                       std::to_string(open) + " streams alone");
     } else if (what == "resume") {
       membership_->resumed(node, now);
     }
@@ -238,6 +247,7 @@ private:
     }
     core_ = {core.begin(), core.end()};
     last_change_ = injector_->last_change(); // the heal itself: look() must not take it back
+    last_stir_ = world_.now();
     membership_->disturbed(world_.now());
     membership_->healed(core, world_.now());
     serving_.healthy(true, world_.now());
@@ -249,6 +259,7 @@ private:
     const auto now = world_.now();
     if (armed_ && injector_->last_change() > last_change_) {
       last_change_ = injector_->last_change();
+      last_stir_ = now;
       membership_->disturbed(now);
       recoveries_.failed(last_change_);
     }
@@ -260,7 +271,27 @@ private:
     membership_->check(now);
     look_for_health(now);
     for (uint32_t node = 0; node < cluster_.nodes(); ++node) look_at(node, now);
+    look_at_silences();
     world_.schedule(now + look_every, "look", [this] { look(); });
+  }
+
+  // Another door hides from the client that this one has forgotten its stream; so a silence that
+  // nothing explains is told here.
+  void look_at_silences() {
+    size_t at = 0;
+    for (const auto& c : cluster_.clients()) {
+      const auto& silences = c->record().silences;
+      if (judged_silences_.size() <= at) judged_silences_.push_back(0);
+      for (size_t& n = judged_silences_[at++]; n < silences.size(); ++n) judge_silence(silences[n]);
+    }
+  }
+
+  void judge_silence(const client_silence& what) {
+    const duration calm = what.until - std::max(what.from, last_stir_);
+    if (calm < silence_max || !injector_->all_ended() || !majority_connected()) return;
+    if (!cluster_.up(what.door) || cluster_.paused(what.door) || !converged()) return;
+    note("S10", "door " + std::to_string(what.door) + " said nothing for " +
+                    std::to_string(calm / milliseconds(1)) + " ms although nothing was wrong");
   }
 
   // A cluster that has had time to get over what happened to its nodes is as good as healed.
@@ -442,9 +473,24 @@ private:
   }
 
   void went(uint32_t node, uint64_t incarnation, uint64_t epoch) {
+    last_stir_ = world_.now();
     first_go_ = true;
     recoveries_.go(epoch, world_.now());
     membership_->go(node, incarnation, epoch, world_.now());
+  }
+
+  // What a voter has told others it still knows after a restart, unless its disk has lied to it.
+  void voted(uint32_t node, std::string_view probe, uint64_t round) {
+    uint64_t& told = told_rounds_[node];
+    if (probe == "votes.told") told = std::max(told, round);
+    const auto lies = [](const fault& f) {
+      return f.id == "F54" || f.id == "F56" || f.id == "F57";
+    };
+    if (probe == "votes.told" || round >= told ||
+        std::any_of(out_.plan.faults.begin(), out_.plan.faults.end(), lies))
+      return;
+    note("M1", "voter " + std::to_string(node) + " begins with round " + std::to_string(round) +
+                   " although it has told of round " + std::to_string(told));
   }
 
   void mark(uint32_t node, std::string what) {
@@ -465,7 +511,8 @@ private:
   dataflow::cluster_timing timing_;
   run_result out_;
   std::map<std::string_view, uint64_t> probes_;
-  std::map<uint32_t, uint64_t> learned_; // newest epoch, by node
+  std::map<uint32_t, uint64_t> learned_;     // newest epoch, by node
+  std::map<uint32_t, uint64_t> told_rounds_; // of its votes, the newest that left it, by node
   recovery_times recoveries_;
   std::optional<membership_checker> membership_;
   std::set<uint32_t> core_; // after the heal
@@ -474,6 +521,8 @@ private:
   bool majority_ = true; // as the membership checker was told
   time_point next_check_{};
   time_point last_change_{};
+  time_point last_stir_{};              // of anything that may make a stream stand still
+  std::vector<size_t> judged_silences_; // by client
   world world_;
   simulated_cluster cluster_;
   serving_checker serving_;

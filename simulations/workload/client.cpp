@@ -131,6 +131,7 @@ void client::watch() {
 void client::patience_over() {
   if (!connected_ || stalled()) return; // wake() watches again
   if (timers_.now() < last_heard_ + options_.patience) return watch();
+  record_.silences.push_back({call_.door, last_heard_, timers_.now()});
   doors_.hang_up(call_);
   close();
   go_elsewhere();

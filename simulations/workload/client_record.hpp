@@ -38,6 +38,13 @@ enum class client_end : uint8_t {
 };
 std::string_view to_string(client_end end);
 
+// A door said nothing for as long as the client was willing to wait.
+struct client_silence {
+  uint32_t door = 0;
+  time_point from{};
+  time_point until{};
+};
+
 struct client_record {
   client_request asked;
   std::vector<choice_record> choices;
@@ -55,8 +62,9 @@ struct client_record {
   uint64_t last_epoch = 0;     // of the newest event, where it was told
   time_point arrived{};
   time_point ended{};
-  time_point last_news{};            // arrival, or the newest event that moved the stream on
-  std::vector<time_point> news;      // all of them, ascending
+  time_point last_news{};       // arrival, or the newest event that moved the stream on
+  std::vector<time_point> news; // all of them, ascending
+  std::vector<client_silence> silences;
   std::vector<violation> violations; // S1 and S8, found while receiving
 
   uint32_t tokens() const; // of all choices together
