@@ -34,7 +34,7 @@ public:
   actors::engine::event_sink sink() {
     return [this](dataflow::stream_event event) {
       using kind = dataflow::stream_event::kind;
-      std::unique_lock lock(mutex_);
+      const std::lock_guard lock(mutex_);
       EXPECT_EQ(event.sequence_number, ++events_);
       EXPECT_FALSE(now_.ended);
       now_.text += event.text;
@@ -43,10 +43,9 @@ public:
       if (event.what == kind::failed) now_.why = event.why;
       now_.failed = now_.failed || event.what == kind::failed;
       now_.ended = event.what == kind::completed || event.what == kind::failed;
+      // Under the lock: whoever waits for these tokens sees what is done here.
+      if (then_ && now_.tokens >= call_at_) std::exchange(then_, {})();
       changed_.notify_all();
-      const bool call = then_ && now_.tokens >= call_at_;
-      lock.unlock();
-      if (call) std::exchange(then_, {})();
     };
   }
 
