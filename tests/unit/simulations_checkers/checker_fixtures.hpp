@@ -19,9 +19,11 @@
 namespace troupe::simulations::tests {
 
 inline oracle& shared_oracle() {
-  static const auto made = oracle::make(troupe::tests::built_in_model(),
-                                        troupe::tests::shared_executor(), {.positions_max = 128})
-                               .value();
+  // Never destroyed: at the end of a process CAF is gone before this would be.
+  static oracle* const made = oracle::make(troupe::tests::built_in_model(),
+                                           troupe::tests::shared_executor(), {.positions_max = 128})
+                                  .value()
+                                  .release();
   return *made;
 }
 
