@@ -276,22 +276,34 @@ private:
   }
 
   // Another door hides from the client that this one has forgotten its stream; so a silence that
-  // nothing explains is told here.
+  // nothing explains is told here. A stream that waits for its turn is known to the sequencer.
   void look_at_silences() {
+    if (sequencer_has_work()) last_stir_ = world_.now();
     size_t at = 0;
     for (const auto& c : cluster_.clients()) {
       const auto& silences = c->record().silences;
       if (judged_silences_.size() <= at) judged_silences_.push_back(0);
-      for (size_t& n = judged_silences_[at++]; n < silences.size(); ++n) judge_silence(silences[n]);
+      for (size_t& n = judged_silences_[at++]; n < silences.size(); ++n)
+        judge_silence(silences[n], c->describe());
     }
   }
 
-  void judge_silence(const client_silence& what) {
+  bool sequencer_has_work() {
+    const uint32_t node = cluster_.newest().where.sequencer;
+    if (node >= cluster_.nodes() || !cluster_.up(node)) return false;
+    const auto metrics = cluster_.node(node)->metrics();
+    return metrics.requests_running + metrics.requests_waiting > 0;
+  }
+
+  void judge_silence(const client_silence& what, const std::string& who) {
     const duration calm = what.until - std::max(what.from, last_stir_);
     if (calm < silence_max || !injector_->all_ended() || !majority_connected()) return;
+    const auto& members = cluster_.newest().members;
+    if (what.door >= members.size() || !members[what.door].present) return; // not in the epoch
     if (!cluster_.up(what.door) || cluster_.paused(what.door) || !converged()) return;
     note("S10", "door " + std::to_string(what.door) + " said nothing for " +
-                    std::to_string(calm / milliseconds(1)) + " ms although nothing was wrong");
+                    std::to_string(calm / milliseconds(1)) +
+                    " ms although nothing was wrong or left to do; " + who);
   }
 
   // A cluster that has had time to get over what happened to its nodes is as good as healed.
