@@ -139,10 +139,7 @@ struct gateway_state {
     }
     header.body = std::move(frame.body);
     auto encoded = schemas::encode_frame(header, {});
-    if (!encoded) { // our own limits are narrower than what we made: a request too large to travel
-      log::error(text("a frame for ", options.layout->nodes[to], ": ", encoded.error().why()));
-      return self->send(routes->supervisor, pipeline_stuck{epoch, 0});
-    }
+    if (!encoded) return give_up(header.body, encoded.error());
     sent_frame made{std::move(*encoded), std::move(frame.payload)};
     transmit(to, made);
     const uint64_t bytes = made.header.size() + bytes_of(made.payload).size();
@@ -150,6 +147,27 @@ struct gateway_state {
     TROUPE_CHECK(number.has_value() && *number == header.link_number);
     p.tell_by.reset();
     wake_for(p.sender.next_due());
+  }
+
+  // Larger than any frame may be. Requests that are too large to travel fail; nothing else can be.
+  void give_up(const frame_body& body, const status& why) {
+    log::error(text("a message is too large for a frame: ", why.why()));
+    const auto fail = [this, &why](uint64_t handle) {
+      const request_failed out{epoch, handle, status_code::exhausted,
+                               text("too large to travel between nodes: ", why.why())};
+      if (dataflow::door_of(handle) == options.self)
+        self->send(routes->doors[options.self], out);
+      else
+        forward(out);
+    };
+    if (const auto* submitted = std::get_if<schemas::submission>(&body))
+      return fail(submitted->handle);
+    const auto* emitted = std::get_if<schemas::emission>(&body);
+    if (emitted == nullptr) return self->send(routes->supervisor, pipeline_stuck{epoch, 0});
+    for (const auto& entry : emitted->entries) {
+      self->send(routes->sequencer.handle, end_choice{epoch, entry.handle, entry.choice});
+      fail(entry.handle);
+    }
   }
 
   frame_header header_for(node_index to) const {

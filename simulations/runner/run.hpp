@@ -30,7 +30,7 @@ struct run_spec {
 struct violation {
   std::string invariant; // "S2"
   std::string what;
-  time_point when{};     // virtual
+  time_point when{}; // virtual
 };
 
 // One frame between machines, for the diagram.
@@ -57,14 +57,14 @@ struct run_result {
   uint64_t hash = 0;
   uint64_t events = 0;
   duration virtual_time{};
-  std::vector<violation> violations; // empty: passed
-  fault_plan plan;                   // what was injected
+  std::vector<violation> violations;              // empty: passed
+  fault_plan plan;                                // what was injected
   strategy_kind strategy = strategy_kind::random; // after resolve()
-  std::map<std::string, uint64_t> faults; // by id, injected
-  std::map<std::string, uint64_t> probes; // by name, hits
+  std::map<std::string, uint64_t> faults;         // by id, injected
+  std::map<std::string, uint64_t> probes;         // by name, hits
   std::vector<recovery> recoveries;
   uint64_t streams = 0, streams_failed = 0, tokens = 0, tokens_recomputed = 0, epochs = 0;
-  std::deque<std::string> tail;      // the last events
+  std::deque<std::string> tail;       // the last events
   std::vector<uint64_t> event_hashes; // with log_draws
   std::vector<message_mark> messages; // with record_messages
   std::vector<node_mark> marks;

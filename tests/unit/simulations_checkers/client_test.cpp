@@ -1,7 +1,7 @@
 // One client against doors that misbehave: what it does, and what it notices.
 #include "simulations/workload/client.hpp"
 
-#include "checker_fixtures.hpp"
+#include "tests/unit/simulations_checkers/checker_fixtures.hpp"
 #include "simulations/checkers/serving.hpp"
 
 #include <gtest/gtest.h>

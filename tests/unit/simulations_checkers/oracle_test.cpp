@@ -1,7 +1,7 @@
 // The oracle gives what a node alone gives, whatever was asked before, and computes it once.
 #include "simulations/checkers/oracle.hpp"
 
-#include "checker_fixtures.hpp"
+#include "tests/unit/simulations_checkers/checker_fixtures.hpp"
 #include "simulations/simulated_node.hpp"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 // is wrong.
 #include "simulations/checkers/serving.hpp"
 
-#include "checker_fixtures.hpp"
+#include "tests/unit/simulations_checkers/checker_fixtures.hpp"
 
 #include <gtest/gtest.h>
 

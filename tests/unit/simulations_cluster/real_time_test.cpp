@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <time.h>
+#include <ctime>
 #include <unistd.h>
 
 namespace {
@@ -48,16 +48,19 @@ time_t time(time_t* out) noexcept {
   return now.tv_sec;
 }
 
+// waiver entropy: the very function that nobody may call.
 ssize_t getrandom(void* buffer, size_t bytes, unsigned flags) {
   if (seen.armed) ++seen.random;
   return syscall(SYS_getrandom, buffer, bytes, flags);
 }
 
+// waiver sleep: the very function that nobody may call.
 int nanosleep(const struct timespec* wanted, struct timespec* left) {
   if (seen.armed) ++seen.sleep;
   return static_cast<int>(syscall(SYS_nanosleep, wanted, left));
 }
 
+// waiver sleep: the very function that nobody may call.
 int clock_nanosleep(clockid_t id, int flags, const struct timespec* wanted, struct timespec* left) {
   if (seen.armed) ++seen.sleep;
   return static_cast<int>(syscall(SYS_clock_nanosleep, id, flags, wanted, left));
@@ -85,7 +88,8 @@ TEST(real_time_test, the_counters_count) {
   EXPECT_EQ(seen.clock, 2);
 }
 
-// CAF looks at the clock when a system starts and ends, for its logger; nothing of ours can see that.
+// CAF looks at the clock when a system starts and ends, for its logger; nothing of ours can see
+// that.
 int clock_reads_of_a_process() {
   world_options options;
   world w(options);
