@@ -568,7 +568,7 @@ run_result laboratory::run(const run_spec& spec) {
 
 run_result run_once(const run_spec& spec) {
   // Made once in a process: what it remembers changes no result.
-  // waiver new: never destroyed; when a process ends, CAF has let go of what its systems need first.
+  // waiver new: never destroyed; when a process ends, CAF lets go of what its systems need first.
   static const auto& lab = *new auto(laboratory::make());
   if (lab) return (*lab)->run(spec);
   run_result out;
