@@ -181,6 +181,7 @@ public:
 
   void on_client_event(const client& who, const dataflow::stream_event& event) override {
     const uint64_t stream = who.record().asked.client;
+    if (opened_.insert(stream).second) recoveries_.stream_opened(stream);
     if (!event.tokens.empty()) recoveries_.token(stream, world_.now());
     if (event.what == dataflow::stream_event::kind::completed ||
         event.what == dataflow::stream_event::kind::failed)
@@ -526,6 +527,7 @@ private:
   std::map<uint32_t, uint64_t> learned_;     // newest epoch, by node
   std::map<uint32_t, uint64_t> told_rounds_; // of its votes, the newest that left it, by node
   recovery_times recoveries_;
+  std::set<uint64_t> opened_; // streams that have begun to be answered
   std::optional<membership_checker> membership_;
   std::set<uint32_t> core_; // after the heal
   bool first_go_ = false;

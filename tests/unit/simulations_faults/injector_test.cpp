@@ -428,7 +428,7 @@ TEST_F(injector_test, every_plan_comes_to_its_end_and_leaves_no_trace) {
           it.on_probe(probe, 1);
       }
       it.stop();
-      cluster.run(std::chrono::seconds(20));
+      cluster.run(std::chrono::seconds(120));
       ASSERT_TRUE(it.all_ended()) << each.name << " " << seed;
       EXPECT_EQ(cluster.cut_links(), 0u) << each.name << " " << seed;
       for (uint32_t node = 0; node < what.cluster.nodes; ++node) {
