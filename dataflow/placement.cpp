@@ -1,4 +1,5 @@
-// Keeps roles where they are, rehomes what lost its node, and moves one role towards balance.
+// Keeps roles where they are, rehomes what lost its node, moves one role towards balance, and
+// spreads the work over copies.
 #include "dataflow/placement.hpp"
 
 #include "base/mutant.hpp"
@@ -40,6 +41,7 @@ public:
     keep(current);
     rehome();
     rebalance();
+    prefer();
     return std::move(plan_);
   }
 
@@ -155,9 +157,25 @@ private:
     if (moved != nullptr) *moved = to;
   }
 
+  // The copies that are asked first do the work of a shard; the others wait. So that the work is
+  // spread like the copies, each shard in turn prefers the copy on the node with the least work, of
+  // equals the one that is preferred now.
+  void prefer() {
+    std::vector<uint64_t> work(serving_.size(), 0);
+    work[plan_.sequencer] += sequencer_load;
+    for (uint32_t n = 0; n < plan_.stages.size(); ++n) work[plan_.stages[n]] += stage_load(n);
+    for (uint32_t n = 0; n < plan_.shards.size(); ++n) {
+      auto& copies = plan_.shards[n];
+      const auto less = [&work](node_index a, node_index b) { return work[a] < work[b]; };
+      const auto best = std::min_element(copies.begin(), copies.end(), less);
+      std::rotate(copies.begin(), best, best + 1);
+      work[copies.front()] += shard_load(n);
+    }
+  }
+
   const cluster_layout& layout_;
   const std::vector<bool>& serving_;
-  std::vector<uint64_t> loads_; // per node
+  std::vector<uint64_t> loads_; // per node, whether the copies on it are preferred or not
   uint32_t copies_ = 0;         // of every shard
   placement plan_;
 };

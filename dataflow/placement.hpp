@@ -13,12 +13,13 @@ namespace troupe::dataflow {
 using schemas::placement;
 
 // Roles stay where they are as long as their node serves; a shard whose first copy is lost goes on
-// with the next copy; what is homeless goes to the least loaded serving nodes (load: stages weigh
+// with another one; what is homeless goes to the least loaded serving nodes (load: stages weigh
 // their layers, shards their experts, the sequencer little), ties by index; copies of one shard lie
-// on different nodes. Afterwards, at most one role per plan moves from the most to the least loaded
-// node when that makes the larger of their two loads smaller (so that nodes that come back get
-// work); a copy of a shard rather than a stage, whose KV pages would be lost. Nothing serving: an
-// empty placement.
+// on different nodes. Then at most one role per plan moves from the most to the least loaded node
+// when that makes the larger of their two loads smaller (so that nodes that come back get work); a
+// copy of a shard rather than a stage, whose KV pages would be lost. Last, each shard prefers the
+// copy whose node has the least work so far (stages and shards before it), ties as they are.
+// Nothing serving: an empty placement.
 placement plan_placement(const cluster_layout& layout, const placement& current,
                          const std::vector<bool>& serving);
 

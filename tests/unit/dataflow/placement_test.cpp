@@ -95,6 +95,20 @@ TEST(placement_test, a_lost_first_copy_is_succeeded_by_the_next) {
   EXPECT_LE(moves(before, after, serving), 1u);
 }
 
+TEST(placement_test, preferred_copies_spread_the_work) {
+  cluster_layout layout = cluster_of(4);
+  layout.stages = 1;
+  layout.shards = 8;
+  const auto where = plan_placement(layout, {}, all(layout));
+  // The stage weighs as much as eight of the sixteen experts, a shard as two: the node with the
+  // stage prefers none or one, and the eight shards go over the others.
+  std::vector<uint32_t> preferred(4, 0);
+  for (const auto& copies : where.shards) ++preferred[copies.front()];
+  for (node_index n = 0; n < 4; ++n)
+    EXPECT_LE(preferred[n], n == where.stages[0] ? 1u : 3u) << describe(where, layout);
+  EXPECT_EQ(plan_placement(layout, where, all(layout)), where); // and that stands
+}
+
 TEST(placement_test, a_node_that_comes_back_gets_one_role_and_no_stage_before_a_copy) {
   const auto layout = cluster_of(3);
   const std::vector<bool> two = {true, true, false};
