@@ -43,6 +43,8 @@ struct held_answer {
   frame_body body;
 };
 
+constexpr size_t held_max = 256;
+
 struct coordinator_actor_state {
   using self_pointer = self_type::stateful_pointer<coordinator_actor_state>;
   static inline const char* name = "coordinator";
@@ -94,6 +96,8 @@ struct coordinator_actor_state {
     if (changed) keep();
     if (stored_ticket == last_ticket || TROUPE_MUTANT(vote_before_durable))
       return send(to, std::move(body));
+    // While a disk stands still nothing may pile up; whoever lacks an answer asks again.
+    if (held.size() >= held_max) held.pop_front();
     held.push_back({last_ticket, to, std::move(body)});
   }
 

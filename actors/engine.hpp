@@ -90,6 +90,14 @@ public:
   virtual bool draining() const = 0;
   // False when a part has failed for good, or steps stopped although work is waiting.
   virtual bool healthy() = 0;
+  // Whether a pipeline works for this door now; in a cluster that is an epoch that serves. What
+  // comes while none does waits for one. Any thread.
+  virtual bool serving() { return true; }
+  // Streams let in by this door and not yet ended. Any thread.
+  virtual uint64_t streams_open() {
+    const auto now = metrics();
+    return now.requests_running + now.requests_waiting;
+  }
 
   virtual const model::tokenizer& tokenizer() const = 0;
   virtual const model::chat_template* chat_template() const = 0; // nullptr: the model has none

@@ -3,14 +3,12 @@
 #include "actors/node.hpp"
 
 #include "actors/door.hpp"
+#include "actors/engine_readings.hpp"
 #include "actors/node_state.hpp"
 #include "actors/routes.hpp"
-#include "base/text.hpp"
-#include "model/description.hpp"
-#include "model/tokenizer.hpp"
+#include "actors/system_config.hpp"
 
 #include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
 #include <caf/send.hpp>
 
 #include <atomic>
@@ -20,22 +18,12 @@
 namespace troupe::actors {
 namespace {
 
-constexpr duration step_deadline = std::chrono::seconds(120);
 constexpr std::chrono::seconds start_deadline(30);
 
-caf::actor_system_config& configure(caf::actor_system_config& config, const node_options& options) {
-  // Sharing wakes faster and idles cheaper than stealing; unlimited throughput would let one busy
-  // actor starve the others.
-  config.set("scheduler.policy", caf::atom("sharing"));
-  config.set("scheduler.max-threads", size_t{options.actor_threads});
-  config.set("scheduler.max-throughput", size_t{10});
-  return config;
-}
-
-class node_engine final : public engine {
+class node_engine final : public engine_readings {
 public:
   node_engine(std::unique_ptr<node_state> state, const node_options& options)
-      : state_(std::move(state)), door_(state_->resources), system_(configure(config_, options)) {
+      : state_(std::move(state)), door_(state_->resources), system_(configure(config_, options.actor_threads)) {
     // waiver thread: whoever starts a node waits for it here; no actor does.
     auto ready = std::make_shared<std::promise<ingress>>(); // shared with the supervisor's callback
     auto told = std::make_shared<std::atomic<bool>>(false);
@@ -77,39 +65,11 @@ public:
 
   void cancel(request_handle handle) override { caf::anon_send(ingress_, cancel_stream{handle}); }
 
-  engine_metrics metrics() override { return board().read(); }
-
   void begin_drain() override { draining_.store(true, std::memory_order_relaxed); }
   bool draining() const override { return draining_.load(std::memory_order_relaxed); }
 
-  bool healthy() override {
-    if (board().failed.load(std::memory_order_relaxed)) return false;
-    const uint64_t started = board().step_started_ns.load(std::memory_order_relaxed);
-    if (started == 0) return true;
-    const auto now =
-        static_cast<uint64_t>(state_->resources.time->now().time_since_epoch().count());
-    return now < started + static_cast<uint64_t>(step_deadline.count());
-  }
-
-  const model::tokenizer& tokenizer() const override { return *bundle().tokenizer; }
-  const model::chat_template* chat_template() const override {
-    return bundle().chat_template.get();
-  }
-  const model::description& description() const override { return *bundle().description; }
-  const model::generation_defaults& generation_defaults() const override {
-    return *bundle().generation_defaults;
-  }
-  uint32_t positions_max() const override { return state_->resources.positions_max; }
-  std::string fingerprint() const override {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string out = "fp_";
-    for (int shift = 60; shift >= 0; shift -= 4) out += digits[bundle().fingerprint >> shift & 15];
-    return out;
-  }
-
 private:
-  metrics_board& board() { return *state_->board; }
-  const model_bundle& bundle() const { return *state_->resources.bundle; }
+  const node_resources& resources() const override { return state_->resources; }
 
   std::unique_ptr<node_state> state_;
   door door_;

@@ -132,7 +132,8 @@ struct sequencer_state {
   // -- arrivals and departures
 
   void accept(const submit_request& in) {
-    if (in.epoch != epoch) return; // fenced
+    if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
+    options.trace->hit("request.taken", traced(in.epoch, epoch));
     const auto& work = *in.work;
     // A request enters the queue as a whole or not at all, and one that had begun is not turned
     // away because its sequencer has changed.

@@ -134,6 +134,8 @@ public:
       worked(node, value >> 32, {dataflow::role_kind::expert_shard, which}, 0);
     else if (probe == "step.started")
       worked(node, value >> 32, {dataflow::role_kind::sequencer, 0}, which);
+    else if (probe == "frame.taken" || probe == "tokens.relayed" || probe == "request.taken")
+      took_effect(node, probe, value >> 32, which);
     else if (probe == "votes.told" || probe == "votes.loaded")
       voted(node, probe, value);
     else if (probe == "epoch.proposed")
@@ -483,6 +485,12 @@ private:
 
   void worked(uint32_t node, uint64_t epoch, const dataflow::role& who, uint64_t step) {
     membership_->work_done(node, cluster_.incarnation_of(node), epoch, who, step, world_.now());
+  }
+
+  // S8, where it happens: what a part acts on is of the epoch it is in.
+  void took_effect(uint32_t node, std::string_view probe, uint32_t of, uint32_t in) {
+    if (of != in)
+      note("S8", text("n", node, ": ", probe, " of epoch ", of, " has an effect in epoch ", in));
   }
 
   void went(uint32_t node, uint64_t incarnation, uint64_t epoch) {

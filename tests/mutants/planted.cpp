@@ -27,7 +27,7 @@ const std::vector<planted_bug>& planted_bugs() {
       {"go_before_all_ready", "an epoch starts before everybody is ready", "cascade", 1},
       {"drain_forgets_streams", "a drained node leaves with streams open", "rolling_restart", 57},
       {"count_late_answers", "the answer of a second copy of a shard is counted as another shard's",
-       "flapping_links", 112},
+       "partition_asymmetric", 98},
       {"answers_of_other_layers_taken",
        "the late answer of an earlier layer is combined into this one", "flapping_links", 6},
       {"streams_not_resubmitted", "a door does not hand its streams to the new epoch", "node_loss",
@@ -40,9 +40,14 @@ const std::vector<planted_bug>& planted_bugs() {
       {"ended_streams_keep_pages", "pages of a stream that has ended are not given back",
        "client_storm", 1},
       {"lost_pages_kept", "KV pages are reused though their bytes are gone", "device_trouble", 1},
+      {"skip_epoch_check", "frames of an epoch that is over are handed to the parts",
+       "coordinator_loss", 2},
+      {"old_tokens_relayed", "a door relays tokens of an epoch that is over", "deadlines", 30},
+      {"old_submissions_taken", "a sequencer takes requests of another epoch", "device_trouble",
+       28},
       {"restart_not_told", "a restarted part is not told to the others", "tight_memory", 4},
       {"fence_not_awaited", "a node is ready while its device still works for the last epoch",
-       "chaos", 2},
+       "hung_device", 1},
   };
   return bugs;
 }

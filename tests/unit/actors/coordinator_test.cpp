@@ -225,6 +225,15 @@ TEST_F(coordinator_test, a_vote_leaves_when_it_is_durable_and_not_before) {
   EXPECT_TRUE(std::get<schemas::register_accepted>(*said(1).back().body).granted);
 }
 
+TEST_F(coordinator_test, a_disk_that_stands_still_lets_no_answers_pile_up) {
+  start(0);
+  start(1);
+  for (int i = 0; i < 1000; ++i) hands(0, 1, schemas::register_prepare{{5, 0}});
+  EXPECT_TRUE(said(1).empty());
+  stored(1);
+  EXPECT_EQ(said(1).size(), 256u);
+}
+
 TEST_F(coordinator_test, a_voter_that_cannot_store_is_silent_and_tries_again) {
   start(0);
   start(1);

@@ -384,6 +384,37 @@ TEST_F(gateway_test, every_message_between_doors_and_the_sequencer_becomes_a_fra
                 of_door(2, 1), static_cast<uint8_t>(status_code::exhausted), "full"}));
 }
 
+TEST_F(gateway_test, what_is_too_large_for_a_frame_fails_its_requests_alone) {
+  start();
+  dataflow::generation_request request;
+  request.prompt = {1};
+  request.cache_salt = std::string(70'000, 's');
+  request_submission work;
+  work.handle = of_door(0, 8);
+  work.request = std::make_shared<const dataflow::generation_request>(request);
+  work.arrived = time.now();
+  work.drawn = {{}};
+  work.finished = {false};
+  work.prompt_scored = {false};
+  tell(it, submit_request{5, work.handle, make_local(work)});
+  EXPECT_EQ(door.last<request_failed>().handle, work.handle);
+  EXPECT_EQ(door.last<request_failed>().code, status_code::exhausted);
+  EXPECT_TRUE(endpoint.sent.empty());
+  emission drawn; // more alternatives to one token than any frame may hold
+  drawn.entries.resize(1);
+  drawn.entries[0].handle = of_door(2, 1);
+  drawn.entries[0].tokens.resize(1);
+  drawn.entries[0].tokens[0].top.resize(2000);
+  tell(it, tokens_emitted{5, make_local(drawn)});
+  const auto failures = endpoint.of<schemas::request_failure>();
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0].peer, "c");
+  EXPECT_EQ(std::get<schemas::request_failure>(failures[0].header.body).handle, of_door(2, 1));
+  EXPECT_TRUE(supervisor.heard<pipeline_stuck>().empty());
+  fail_steps(1, 2); // the links go on
+  EXPECT_EQ(steps_sent(), numbers(1, 2));
+}
+
 TEST_F(gateway_test, every_frame_for_a_part_here_becomes_its_message) {
   const auto sequencer_here = record();
   routes.sequencer = {sequencer_here.as<sequencer>(), 0, false};

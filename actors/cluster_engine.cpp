@@ -1,0 +1,257 @@
+// Owns the actor system of a clustered node and everything that must end in order with it.
+#include "actors/cluster_engine.hpp"
+
+#include "actors/cluster_node.hpp"
+#include "actors/engine_readings.hpp"
+#include "actors/epoch_watch.hpp"
+#include "actors/system_config.hpp"
+#include "base/text.hpp"
+#include "dataflow/placement.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+namespace troupe::actors {
+namespace {
+
+// Stands in for an endpoint that could not be opened until the node, which cannot run without, is
+// gone again.
+class closed_endpoint final : public transport::endpoint {
+public:
+  const transport::node_identity& self() const override { return nobody_; }
+  status send(const std::string&, std::span<const std::byte>,
+              std::span<const std::byte>) override {
+    return status(status_code::unavailable, "the endpoint is not open");
+  }
+  size_t credit(const std::string&) const override { return 0; }
+  std::vector<transport::node_identity> peers() const override { return {}; }
+  transport::endpoint_counters counters() const override { return {}; }
+
+private:
+  transport::node_identity nobody_;
+};
+
+trace& nobody_watches() {
+  static silent_trace nobody; // immutable
+  return nobody;
+}
+
+class clustered final : public engine_base_of<cluster_engine> {
+public:
+  clustered(cluster_engine_seams seams, cluster_engine_options options)
+      : seams_(std::move(seams)),
+        options_(std::move(options)),
+        watch_(*seams_.time, seams_.trace != nullptr ? *seams_.trace : nobody_watches()),
+        system_(std::make_unique<caf::actor_system>(
+            configure(config_, options_.node.actor_threads))) {}
+
+  // In the order that cluster_node asks for. Votes under way hold on to their actor, so the worker
+  // ends before the system does.
+  ~clustered() override {
+    if (node_) node_->stop();
+    system_->await_all_actors_done();
+    seams_.worker.reset();
+    node_.reset();
+    system_.reset();
+  }
+
+  status begin(std::shared_ptr<const model_bundle> model) {
+    auto made = cluster_node::start(*system_, std::move(model), node_seams(), node_options_of());
+    if (!made) return made.error();
+    node_ = std::move(*made);
+    return endpoint_failure_;
+  }
+
+  result<request_handle> submit(dataflow::generation_request request, event_sink sink) override {
+    return node_->submit(std::move(request), std::move(sink), {});
+  }
+  void cancel(request_handle handle) override { node_->cancel(handle); }
+
+  void begin_drain() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(draining_, true)) return;
+    }
+    node_->drain();
+  }
+  bool draining() const override {
+    const std::lock_guard lock(mutex_);
+    return draining_;
+  }
+
+  bool serving() override { return watch_.read().begun && reaches_majority(); }
+
+  cluster_picture cluster() const override;
+
+private:
+  cluster_node_seams node_seams() {
+    cluster_node_seams out;
+    out.executor = seams_.executor;
+    out.time = seams_.time;
+    out.trace = &watch_;
+    out.open_endpoint = [this](transport::endpoint_listener& listener) {
+      return open_endpoint(listener);
+    };
+    out.keep_votes = [votes = seams_.votes, worker = seams_.worker.get()](
+                         const schemas::acceptor_state& state,
+                         std::function<void(const status&)> done) {
+      const auto taken =
+          worker->submit([votes, state] { return votes->store(state); }, done);
+      if (!taken.ok()) done(taken);
+    };
+    return out;
+  }
+
+  cluster_node_options node_options_of() {
+    cluster_node_options out;
+    out.node = options_.node;
+    out.layout = options_.layout;
+    out.timing = options_.timing;
+    out.self = options_.self;
+    out.incarnation = options_.incarnation;
+    out.votes = options_.votes;
+    out.remembers = options_.remembers;
+    out.gave_up = [this](const std::string& why) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (gave_up_.empty()) gave_up_ = why;
+      }
+      tell();
+    };
+    out.drained = [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        drained_ = true;
+      }
+      tell();
+    };
+    out.learned = [this](const schemas::cluster_state& state) {
+      watch_.learn(state);
+      tell();
+    };
+    return out;
+  }
+
+  void tell() const {
+    if (options_.changed) options_.changed();
+  }
+
+  // On the thread that starts the node. The seam of a node takes no refusal, so that is kept.
+  std::unique_ptr<transport::endpoint> open_endpoint(transport::endpoint_listener& listener) {
+    auto made = seams_.open_endpoint(listener);
+    if (made) {
+      endpoint_ = made->get();
+      return std::move(*made);
+    }
+    endpoint_failure_ = made.error();
+    return std::make_unique<closed_endpoint>();
+  }
+
+  const node_resources& resources() const override { return node_->resources(); }
+
+  bool is_connected(const std::vector<transport::node_identity>& peers,
+                    schemas::node_index node) const {
+    if (node == options_.self) return true;
+    return std::any_of(peers.begin(), peers.end(), [&](const transport::node_identity& peer) {
+      return peer.name == options_.layout.nodes[node];
+    });
+  }
+
+  bool reaches_majority() const { return has_majority(endpoint_->peers()); }
+  bool has_majority(const std::vector<transport::node_identity>& peers) const {
+    uint32_t reached = 0;
+    for (schemas::node_index node = 0; node < options_.layout.voters; ++node)
+      if (is_connected(peers, node)) ++reached;
+    return reached >= options_.layout.majority();
+  }
+
+  std::string name_of(schemas::node_index node) const {
+    return node < options_.layout.nodes.size() ? options_.layout.nodes[node] : std::string();
+  }
+  void put_members(cluster_picture& out, const schemas::cluster_state& state) const;
+  void put_placement(cluster_picture& out, const schemas::placement& where) const;
+
+  cluster_engine_seams seams_;
+  const cluster_engine_options options_;
+  epoch_watch watch_;
+  caf::actor_system_config config_;
+  std::unique_ptr<caf::actor_system> system_;
+  transport::endpoint* endpoint_ = nullptr; // the node's
+  status endpoint_failure_;
+  std::unique_ptr<cluster_node> node_;
+
+  mutable std::mutex mutex_; // of what follows
+  bool draining_ = false;
+  bool drained_ = false;
+  std::string gave_up_;
+};
+
+cluster_picture clustered::cluster() const {
+  const auto seen = watch_.read();
+  const auto& counters = node_->counters();
+  cluster_picture out;
+  out.self = name_of(options_.self);
+  out.incarnation = options_.incarnation;
+  out.epoch = seen.state.epoch;
+  out.kv_version = seen.state.kv_version;
+  put_members(out, seen.state);
+  put_placement(out, seen.state.where);
+  out.majority = reaches_majority();
+  out.serving = seen.begun && out.majority;
+  out.recoveries = seen.recoveries;
+  if (seen.last) {
+    out.last_recovery = {seen.last->epoch, {}, seen.last->took, seen.last->wall_seconds};
+    for (const auto node : seen.last->lost) out.last_recovery->lost.push_back(name_of(node));
+  }
+  out.gateway = {counters.stale,  counters.corrupt,        counters.misrouted,
+                 counters.resent, counters.unacknowledged, counters.waiting,
+                 counters.held};
+  out.transport = endpoint_->counters();
+  const std::lock_guard lock(mutex_);
+  out.draining = draining_;
+  out.drained = drained_;
+  out.gave_up = gave_up_;
+  return out;
+}
+
+void clustered::put_members(cluster_picture& out, const schemas::cluster_state& state) const {
+  const auto peers = endpoint_->peers();
+  for (schemas::node_index node = 0; node < options_.layout.nodes.size(); ++node) {
+    member_picture member;
+    member.name = options_.layout.nodes[node];
+    member.voter = options_.layout.is_voter(node);
+    member.connected = is_connected(peers, node);
+    if (node < state.members.size()) {
+      member.incarnation = state.members[node].incarnation;
+      member.present = state.members[node].present;
+      member.serving = state.members[node].serving;
+    }
+    for (const auto& role : dataflow::roles_of(state.where, node))
+      member.roles.push_back(dataflow::to_string(role));
+    out.members.push_back(std::move(member));
+  }
+}
+
+void clustered::put_placement(cluster_picture& out, const schemas::placement& where) const {
+  out.sequencer = name_of(where.sequencer);
+  for (const auto node : where.stages) out.stages.push_back(name_of(node));
+  for (const auto& copies : where.shards) {
+    auto& names = out.shards.emplace_back();
+    for (const auto node : copies) names.push_back(name_of(node));
+  }
+}
+
+} // namespace
+
+result<std::unique_ptr<cluster_engine>> cluster_engine::start(
+    std::shared_ptr<const model_bundle> model, cluster_engine_seams seams,
+    cluster_engine_options options) {
+  auto made = std::make_unique<clustered>(std::move(seams), std::move(options));
+  if (auto s = made->begin(std::move(model)); !s.ok()) return fail(std::move(s));
+  return made;
+}
+
+} // namespace troupe::actors

@@ -1,0 +1,58 @@
+// A node of a cluster as an engine: the front door that the HTTP server knows, with everything of
+// the cluster behind it.
+#pragma once
+
+#include "actors/cluster_picture.hpp"
+#include "actors/engine.hpp"
+#include "actors/model_bundle.hpp"
+#include "actors/node.hpp"
+#include "base/clock.hpp"
+#include "base/trace.hpp"
+#include "compute/executor.hpp"
+#include "dataflow/cluster.hpp"
+#include "storage/io_worker.hpp"
+#include "storage/vote_store.hpp"
+#include "transport/endpoint.hpp"
+
+#include <functional>
+#include <memory>
+
+namespace troupe::actors {
+
+struct cluster_engine_seams {
+  compute::executor* executor = nullptr; // this and what follows outlives the engine
+  const clock* time = nullptr;
+  troupe::trace* trace = nullptr;       // may be null: nobody watches
+  storage::vote_store* votes = nullptr; // used on the worker's thread alone once the engine runs
+  // Where votes are stored. Ends with the engine, after the last vote.
+  std::unique_ptr<storage::io_worker> worker;
+  std::function<result<std::unique_ptr<transport::endpoint>>(transport::endpoint_listener&)>
+      open_endpoint;
+};
+
+struct cluster_engine_options {
+  node_options node; // stages and shards are the layout's
+  dataflow::cluster_layout layout;
+  dataflow::cluster_timing timing;
+  schemas::node_index self = 0;
+  uint64_t incarnation = 1;
+  schemas::acceptor_state votes;
+  bool remembers = true;
+  // Something that cluster() tells has changed: an epoch, a node that gave up, a drain that is
+  // over. On an actor's thread; must not block.
+  std::function<void()> changed;
+};
+
+// Destroying it ends the node at once; drain first to be kind.
+class cluster_engine : public engine {
+public:
+  // Fails when an option is out of range, memory cannot be had, or the endpoint cannot be opened.
+  // Returns before the node has found the others: see serving().
+  static result<std::unique_ptr<cluster_engine>> start(std::shared_ptr<const model_bundle> model,
+                                                       cluster_engine_seams seams,
+                                                       cluster_engine_options options);
+
+  virtual cluster_picture cluster() const = 0; // any thread
+};
+
+} // namespace troupe::actors

@@ -1,0 +1,59 @@
+// Follows the epochs of a node from outside its parts: which one serves here, and what every loss
+// has cost. It listens where traces are told.
+#pragma once
+
+#include "base/clock.hpp"
+#include "base/trace.hpp"
+#include "dataflow/cluster.hpp"
+
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace troupe::actors {
+
+class epoch_watch final : public trace {
+public:
+  struct recovery {
+    uint64_t epoch = 0; // that serves again
+    std::vector<schemas::node_index> lost;
+    duration took{};
+    int64_t wall_seconds = 0;
+  };
+  struct reading {
+    schemas::cluster_state state; // the newest the node works by
+    bool begun = false;           // everybody was ready for it, and somebody serves
+    uint64_t recoveries = 0;
+    std::optional<recovery> last;
+  };
+
+  // Both outlive it. Everything heard is told to `next` too.
+  epoch_watch(const clock& time, trace& next) : time_(time), next_(next) {}
+
+  void hit(std::string_view probe, uint64_t value) override;
+  void learn(const schemas::cluster_state& state);
+  reading read() const; // any thread
+
+private:
+  struct loss {
+    time_point known_at{};
+    std::vector<schemas::node_index> lost;
+  };
+  void begin(uint64_t epoch);
+
+  const clock& time_;
+  trace& next_;
+  mutable std::mutex mutex_; // of what follows
+  reading now_;
+  std::optional<loss> open_; // until an epoch serves
+};
+
+// Whether `after` goes on without something that `before` had, and the nodes that were lost: one
+// that took part and does not, or is another start. A node that left in good order is no loss.
+struct epoch_loss {
+  bool any = false;
+  std::vector<schemas::node_index> nodes;
+};
+epoch_loss loss_between(const schemas::cluster_state& before, const schemas::cluster_state& after);
+
+} // namespace troupe::actors
