@@ -2,7 +2,6 @@
 #include "actors/cluster_engine.hpp"
 
 #include "actors/cluster_node.hpp"
-#include "actors/engine_readings.hpp"
 #include "actors/epoch_watch.hpp"
 #include "actors/system_config.hpp"
 #include "base/text.hpp"
@@ -22,8 +21,7 @@ namespace {
 class closed_endpoint final : public transport::endpoint {
 public:
   const transport::node_identity& self() const override { return nobody_; }
-  status send(const std::string&, std::span<const std::byte>,
-              std::span<const std::byte>) override {
+  status send(const std::string&, std::span<const std::byte>, std::span<const std::byte>) override {
     return status(status_code::unavailable, "the endpoint is not open");
   }
   size_t credit(const std::string&) const override { return 0; }
@@ -39,14 +37,15 @@ trace& nobody_watches() {
   return nobody;
 }
 
-class clustered final : public engine_base_of<cluster_engine> {
+class clustered final : public cluster_engine {
 public:
   clustered(cluster_engine_seams seams, cluster_engine_options options)
       : seams_(std::move(seams)),
         options_(std::move(options)),
-        watch_(*seams_.time, seams_.trace != nullptr ? *seams_.trace : nobody_watches()),
-        system_(std::make_unique<caf::actor_system>(
-            configure(config_, options_.node.actor_threads))) {}
+        watch_(*seams_.time, seams_.trace != nullptr ? *seams_.trace : nobody_watches(),
+               [this] { tell(); }),
+        system_(
+            std::make_unique<caf::actor_system>(configure(config_, options_.node.actor_threads))) {}
 
   // In the order that cluster_node asks for. Votes under way hold on to their actor, so the worker
   // ends before the system does.
@@ -98,8 +97,7 @@ private:
     out.keep_votes = [votes = seams_.votes, worker = seams_.worker.get()](
                          const schemas::acceptor_state& state,
                          std::function<void(const status&)> done) {
-      const auto taken =
-          worker->submit([votes, state] { return votes->store(state); }, done);
+      const auto taken = worker->submit([votes, state] { return votes->store(state); }, done);
       if (!taken.ok()) done(taken);
     };
     return out;
@@ -206,9 +204,8 @@ cluster_picture clustered::cluster() const {
     out.last_recovery = {seen.last->epoch, {}, seen.last->took, seen.last->wall_seconds};
     for (const auto node : seen.last->lost) out.last_recovery->lost.push_back(name_of(node));
   }
-  out.gateway = {counters.stale,  counters.corrupt,        counters.misrouted,
-                 counters.resent, counters.unacknowledged, counters.waiting,
-                 counters.held};
+  out.gateway = {counters.stale,          counters.corrupt, counters.misrouted, counters.resent,
+                 counters.unacknowledged, counters.waiting, counters.held};
   out.transport = endpoint_->counters();
   const std::lock_guard lock(mutex_);
   out.draining = draining_;

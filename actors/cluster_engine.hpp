@@ -3,7 +3,7 @@
 #pragma once
 
 #include "actors/cluster_picture.hpp"
-#include "actors/engine.hpp"
+#include "actors/engine_readings.hpp"
 #include "actors/model_bundle.hpp"
 #include "actors/node.hpp"
 #include "base/clock.hpp"
@@ -44,7 +44,7 @@ struct cluster_engine_options {
 };
 
 // Destroying it ends the node at once; drain first to be kind.
-class cluster_engine : public engine {
+class cluster_engine : public engine_readings {
 public:
   // Fails when an option is out of range, memory cannot be had, or the endpoint cannot be opened.
   // Returns before the node has found the others: see serving().

@@ -44,8 +44,8 @@ struct cluster_picture {
   bool serving = false;  // this epoch has begun, and a majority of the voters can be reached
   bool majority = false; // of the voters can be reached, this node among them
   bool draining = false;
-  bool drained = false;     // nothing of the cluster depends on this node
-  std::string gave_up;      // why the process should end; empty: it should not
+  bool drained = false; // nothing of the cluster depends on this node
+  std::string gave_up;  // why the process should end; empty: it should not
   std::vector<member_picture> members;
   std::string sequencer;                        // empty: nobody
   std::vector<std::string> stages;              // by number

@@ -3,6 +3,7 @@
 
 #include "actors/metrics_board.hpp"
 #include "actors/model_bundle.hpp"
+#include "actors/node_supervisor.hpp"
 
 #include <chrono>
 

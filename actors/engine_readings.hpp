@@ -1,11 +1,12 @@
 // What an engine tells of its node and its model without disturbing either; the same for a node of
-// its own and one of a cluster. Internal to actors/.
+// its own and one of a cluster.
 #pragma once
 
 #include "actors/engine.hpp"
-#include "actors/node_supervisor.hpp"
 
 namespace troupe::actors {
+
+struct node_resources;
 
 class engine_readings : public engine {
 public:

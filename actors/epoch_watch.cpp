@@ -1,4 +1,5 @@
-// A recovery lasts from the first state that tells of a loss to the first epoch after it that serves.
+// A recovery lasts from the first state that tells of a loss to the first epoch after it that
+// serves.
 #include "actors/epoch_watch.hpp"
 
 #include <algorithm>
@@ -7,7 +8,10 @@
 namespace troupe::actors {
 
 void epoch_watch::hit(std::string_view probe, uint64_t value) {
-  if (probe == "epoch.go") begin(value);
+  if (probe == "epoch.go") {
+    begin(value);
+    if (begun_) begun_();
+  }
   next_.hit(probe, value);
 }
 
@@ -17,8 +21,7 @@ void epoch_watch::learn(const schemas::cluster_state& state) {
   if (now_.state.epoch > 0) {
     auto loss = loss_between(now_.state, state);
     if (loss.any && !open_) open_ = {now, {}};
-    if (loss.any)
-      open_->lost.insert(open_->lost.end(), loss.nodes.begin(), loss.nodes.end());
+    if (loss.any) open_->lost.insert(open_->lost.end(), loss.nodes.begin(), loss.nodes.end());
   }
   now_.state = state;
   now_.begun = false;
@@ -54,8 +57,8 @@ epoch_loss loss_between(const schemas::cluster_state& before, const schemas::clu
     if (!was.present) continue;
     const bool restarted = is.present && is.incarnation != was.incarnation;
     const bool gone = !is.present && was.serving;
-    const bool part_lost = is.present && is.incarnation == was.incarnation &&
-                           is.generation != was.generation;
+    const bool part_lost =
+        is.present && is.incarnation == was.incarnation && is.generation != was.generation;
     out.any = out.any || restarted || gone || part_lost;
     if (restarted || gone) out.nodes.push_back(static_cast<schemas::node_index>(node));
   }

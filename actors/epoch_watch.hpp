@@ -6,8 +6,10 @@
 #include "base/trace.hpp"
 #include "dataflow/cluster.hpp"
 
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace troupe::actors {
@@ -27,8 +29,10 @@ public:
     std::optional<recovery> last;
   };
 
-  // Both outlive it. Everything heard is told to `next` too.
-  epoch_watch(const clock& time, trace& next) : time_(time), next_(next) {}
+  // Both outlive it. Everything heard is told to `next` too. `begun` is called after an epoch has
+  // begun, on the thread that says so.
+  epoch_watch(const clock& time, trace& next, std::function<void()> begun)
+      : time_(time), next_(next), begun_(std::move(begun)) {}
 
   void hit(std::string_view probe, uint64_t value) override;
   void learn(const schemas::cluster_state& state);
@@ -43,6 +47,7 @@ private:
 
   const clock& time_;
   trace& next_;
+  std::function<void()> begun_;
   mutable std::mutex mutex_; // of what follows
   reading now_;
   std::optional<loss> open_; // until an epoch serves

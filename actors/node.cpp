@@ -23,7 +23,9 @@ constexpr std::chrono::seconds start_deadline(30);
 class node_engine final : public engine_readings {
 public:
   node_engine(std::unique_ptr<node_state> state, const node_options& options)
-      : state_(std::move(state)), door_(state_->resources), system_(configure(config_, options.actor_threads)) {
+      : state_(std::move(state)),
+        door_(state_->resources),
+        system_(configure(config_, options.actor_threads)) {
     // waiver thread: whoever starts a node waits for it here; no actor does.
     auto ready = std::make_shared<std::promise<ingress>>(); // shared with the supervisor's callback
     auto told = std::make_shared<std::atomic<bool>>(false);
