@@ -3,105 +3,17 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "cli/http_setup.hpp"
 #include "cli/model_text_codec.hpp"
 #include "cli/program.hpp"
 #include "model/description.hpp"
-#include "model/generation_defaults.hpp"
 #include "server/http_server.hpp"
-
-#include <condition_variable>
-#include <mutex>
 
 namespace troupe::cli {
 namespace {
 
-constexpr size_t key_file_bytes_max = 1 << 20;
 constexpr duration drain_poll = std::chrono::milliseconds(20);
 constexpr duration farewell = std::chrono::seconds(2); // for last bytes on their way to clients
-
-// The first signal, for the main thread to wait for; the second ends the process at once.
-class stop_request {
-public:
-  bool hear(int signal) {
-    const std::lock_guard lock(mutex_);
-    if (signal_ != 0) return false;
-    signal_ = signal;
-    changed_.notify_all();
-    return true;
-  }
-  void wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return signal_ != 0; });
-  }
-  // Lets time pass; there is no second event to wait for while draining.
-  void pause(duration at_most) {
-    std::unique_lock lock(mutex_);
-    pause_.wait_for(lock, at_most);
-  }
-
-private:
-  std::mutex mutex_;
-  std::condition_variable changed_, pause_;
-  int signal_ = 0;
-};
-
-result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings) {
-  if (!is_address(settings.host))
-    return fail(status_code::invalid_argument,
-                text("--host ", settings.host,
-                     " is no IP address of this machine; 127.0.0.1 is for itself alone, "
-                     "0.0.0.0 and :: for all networks"));
-  std::vector<std::string> keys = settings.api_key;
-  if (!settings.api_key_file.empty()) {
-    const auto content = context.files.read_text(settings.api_key_file, key_file_bytes_max);
-    if (!content) return fail(content.error().within("--api-key-file"));
-    const auto more = keys_of_file(*content);
-    if (more.empty())
-      return fail(status_code::invalid_argument,
-                  text("--api-key-file: ", settings.api_key_file, " holds no key"));
-    keys.insert(keys.end(), more.begin(), more.end());
-  }
-  for (const auto& key : keys)
-    if (key.empty())
-      return fail(status_code::invalid_argument, "--api-key: a key must not be empty");
-  if (keys.empty() && !is_loopback(settings.host) && !settings.allow_open_network)
-    return fail(
-        status_code::invalid_argument,
-        text(
-            "--host ", settings.host,
-            " is reachable from other machines and no key is set: give --api-key "
-            "(or TROUPE_API_KEY, or --api-key-file), or --allow-open-network to let everybody in"));
-  return keys;
-}
-
-server::sampling_defaults defaults_of(const model::generation_defaults& from) {
-  server::sampling_defaults out;
-  const bool greedy = from.do_sample.has_value() && !*from.do_sample;
-  out.temperature = greedy ? 0.0f : from.temperature.value_or(out.temperature);
-  out.top_k = from.top_k.value_or(out.top_k);
-  out.top_p = from.top_p.value_or(out.top_p);
-  out.min_p = from.min_p.value_or(out.min_p);
-  out.repetition_penalty = from.repetition_penalty.value_or(out.repetition_penalty);
-  out.tokens_max = from.max_new_tokens;
-  return out;
-}
-
-server::server_options options_of(const serve_settings& settings, std::vector<std::string> keys,
-                                  std::string name) {
-  server::server_options out;
-  out.address = settings.host == "localhost" ? "127.0.0.1" : settings.host;
-  out.port = settings.port;
-  out.io_threads = settings.http_threads;
-  out.connections_max = settings.max_connections;
-  out.served_model_name = std::move(name);
-  out.api_keys = std::move(keys);
-  out.metrics_need_key = settings.metrics_need_key;
-  out.cors_origin = settings.cors_origin;
-  out.connection.body_bytes_max = settings.max_body.bytes;
-  out.connection.header_bytes_max = settings.max_header.bytes;
-  out.request.choices_max = settings.max_choices;
-  return out;
-}
 
 void announce(program& context, const serve_settings& settings, actors::engine& engine,
               const server::http_server& server, const std::string& name) {
@@ -155,11 +67,11 @@ int run_serve(program& context, const serve_settings& settings) {
                              .clock = context.clock,
                              .codec = make_text_codec(engine, context.clock),
                              .vocabulary = engine.description().vocabulary,
-                             .defaults = defaults_of(engine.generation_defaults())};
+                             .defaults = sampling_defaults_of(engine.generation_defaults())};
   stop_request stop;
   const signal_scope signals(context.signals, [&stop](int signal) { return stop.hear(signal); });
-  auto server =
-      server::http_server::start(std::move(parts), options_of(settings, std::move(*keys), name));
+  auto server = server::http_server::start(std::move(parts),
+                                           server_options_of(settings, std::move(*keys), name));
   if (!server) return context.complain(server.error());
   announce(context, settings, engine, **server, name);
 
