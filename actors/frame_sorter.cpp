@@ -34,7 +34,7 @@ void frame_sorter::disconnect() {
   listeners_.close();
 }
 
-void frame_sorter::frame_received(const transport::node_identity&,
+void frame_sorter::frame_received(const transport::node_identity& from,
                                   std::span<const std::byte> header,
                                   std::span<const std::byte> payload) {
   const auto to = listeners_.get();
@@ -42,6 +42,12 @@ void frame_sorter::frame_received(const transport::node_identity&,
   auto read = schemas::decode_frame(header, {});
   if (!read || read->payload_bytes() != payload.size() ||
       (!payload.empty() && schemas::checksum_of(payload) != read->payload_checksum)) {
+    counters_->corrupt.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  // Whose frame it is says the session it came through.
+  if (layout_->index_of(from.name) != read->source ||
+      from.incarnation != read->source_incarnation) {
     counters_->corrupt.fetch_add(1, std::memory_order_relaxed);
     return;
   }
@@ -67,6 +73,12 @@ void frame_sorter::frame_received(const transport::node_identity&,
   frame.payload = row_block::make(frame.header.rows, frame.header.columns);
   if (!payload.empty()) std::memcpy(frame.payload.values.data(), payload.data(), payload.size());
   caf::anon_send(to->to_gateway, frame_arrived{make_local(std::move(frame))});
+}
+
+void frame_sorter::peer_down(const transport::node_identity& peer) {
+  const auto to = listeners_.get();
+  const auto node = layout_->index_of(peer.name);
+  if (to && node) caf::anon_send(to->to_membership, peer_cut_off{*node, peer.incarnation});
 }
 
 } // namespace troupe::actors

@@ -12,8 +12,10 @@ namespace troupe::actors {
 
 class frame_sorter final : public transport::endpoint_listener {
 public:
-  frame_sorter(schemas::node_index self, uint64_t incarnation, gateway_counters& counters)
-      : self_(self), incarnation_(incarnation), counters_(&counters) {}
+  // The layout outlives it.
+  frame_sorter(const dataflow::cluster_layout& layout, schemas::node_index self,
+               uint64_t incarnation, gateway_counters& counters)
+      : layout_(&layout), self_(self), incarnation_(incarnation), counters_(&counters) {}
 
   // Once. Frames that come before are lost, as frames may be.
   void connect(gateway to_gateway, membership to_membership, coordinator to_coordinator);
@@ -23,7 +25,7 @@ public:
   void frame_received(const transport::node_identity& from, std::span<const std::byte> header,
                       std::span<const std::byte> payload) override;
   void peer_up(const transport::node_identity&) override {}
-  void peer_down(const transport::node_identity&) override {}
+  void peer_down(const transport::node_identity& peer) override;
 
 private:
   struct listeners {
@@ -32,6 +34,7 @@ private:
     coordinator to_coordinator;
   };
 
+  const dataflow::cluster_layout* layout_;
   schemas::node_index self_;
   uint64_t incarnation_;
   gateway_counters* counters_;

@@ -22,16 +22,25 @@ namespace troupe::actors {
 struct membership_tick {
   uint64_t number = 0;
 };
+// Somebody who was cut off may be suspect by now.
+struct membership_look {
+  uint64_t reason = 0; // for traces only
+};
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, membership_tick& x) {
   return f(caf::meta::type_name("membership_tick"), x.number);
 }
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, membership_look& x) {
+  return f(caf::meta::type_name("membership_look"), x.reason);
+}
 
 namespace {
 
 using schemas::node_index;
-using self_type = membership::extend<caf::reacts_to<membership_tick>>;
+using self_type =
+    membership::extend<caf::reacts_to<membership_tick>, caf::reacts_to<membership_look>>;
 
 struct membership_state {
   using self_pointer = self_type::stateful_pointer<membership_state>;
@@ -62,6 +71,12 @@ struct membership_state {
     look_for_go();
     // What the leader waits for is worth a look at once; the rest can wait for the tick.
     if (table->should_lead(now) && (!was_connected || is_news(report))) tell_coordinator(now);
+  }
+
+  void cut_off(const peer_cut_off& in) {
+    const auto now = options.time->now();
+    const auto by = table->on_cut_off(in.node, in.incarnation, now);
+    if (by) self->delayed_send(self, std::max(duration(0), *by - now), membership_look{});
   }
 
   // Whether a leader may have to act on it.
@@ -99,6 +114,11 @@ struct membership_state {
     announce();
   }
 
+  // What follows from silence follows at once.
+  void look() {
+    if (note_suspects(options.time->now())) announce();
+  }
+
   void tick() {
     const auto now = options.time->now();
     note_suspects(now);
@@ -131,14 +151,17 @@ struct membership_state {
     self->send(options.peers.coordinator, view_changed{make_local(std::move(out))});
   }
 
-  void note_suspects(time_point now) {
+  bool note_suspects(time_point now) {
     auto heard = table->hears(now);
+    bool found = false;
     for (node_index node = 0; node < heard.size(); ++node)
       if (heard_before[node] != 0 && heard[node] == 0) {
+        found = true;
         options.trace->hit("node.suspected", node);
         log::warn(text(options.layout->nodes[node], " is silent"));
       }
     heard_before = std::move(heard);
+    return found;
   }
 
   // -- the start of an epoch
@@ -190,6 +213,7 @@ self_type::behavior_type membership_behavior(membership_state::self_pointer self
   state->start(options);
   return {
       [state](const report_arrived& in) { state->arrive(in); },
+      [state](const peer_cut_off& in) { state->cut_off(in); },
       [state](const node_condition& in) { state->change(in); },
       [state](const state_learned& in) { state->learn(in); },
       [state](const begin_drain& in) { state->drain(in); },
@@ -198,6 +222,7 @@ self_type::behavior_type membership_behavior(membership_state::self_pointer self
         self->quit();
       },
       [state](const membership_tick&) { state->tick(); },
+      [state](const membership_look&) { state->look(); },
   };
 }
 

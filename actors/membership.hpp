@@ -21,6 +21,12 @@ struct report_arrived {
   local_ref<schemas::node_report> report;
 };
 
+// From the endpoint: the connection to this life of a node has ended.
+struct peer_cut_off {
+  schemas::node_index node = schemas::no_node;
+  uint64_t incarnation = 0;
+};
+
 // From the supervisor: how this node's parts are.
 struct node_condition {
   uint64_t epoch_ready = 0;
@@ -46,9 +52,9 @@ struct membership_peers {
   cluster_watcher supervisor;
 };
 
-using membership = caf::typed_actor<caf::reacts_to<report_arrived>, caf::reacts_to<node_condition>,
-                                    caf::reacts_to<state_learned>, caf::reacts_to<begin_drain>,
-                                    caf::reacts_to<stop_part>>;
+using membership = caf::typed_actor<caf::reacts_to<report_arrived>, caf::reacts_to<peer_cut_off>,
+                                    caf::reacts_to<node_condition>, caf::reacts_to<state_learned>,
+                                    caf::reacts_to<begin_drain>, caf::reacts_to<stop_part>>;
 
 // Everything pointed to outlives the actor.
 struct membership_options {
@@ -69,6 +75,10 @@ membership spawn_membership(caf::actor_system& system, const membership_options&
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, report_arrived& x) {
   return f(caf::meta::type_name("report_arrived"), x.report);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, peer_cut_off& x) {
+  return f(caf::meta::type_name("peer_cut_off"), x.node, x.incarnation);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, node_condition& x) {

@@ -63,7 +63,9 @@ struct report_arrived;
 struct node_condition;
 struct state_learned;
 struct begin_drain;
+struct membership_look;
 struct membership_tick;
+struct peer_cut_off;
 // coordinator.hpp
 struct vote_arrived;
 struct view_changed;
@@ -120,6 +122,8 @@ CAF_ADD_TYPE_ID(troupe, (troupe::actors::node_condition))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::state_learned))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::begin_drain))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::membership_tick))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::membership_look))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::peer_cut_off))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::vote_arrived))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::view_changed))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::votes_stored))

@@ -59,6 +59,7 @@ status validate(const cluster_timing& timing) {
   if (timing.silence_max > silence_most)
     return invalid(text("silence_max is ", timing.silence_max.count(), " ns; it must be at most ",
                         silence_most.count(), " ns"));
+  TROUPE_RETURN_IF_ERROR(at_least("reconnect_allowed", timing.reconnect_allowed, duration(0)));
   TROUPE_RETURN_IF_ERROR(at_least("vote_timeout", timing.vote_timeout, tick));
   TROUPE_RETURN_IF_ERROR(at_least("readmit_first", timing.readmit_first, duration(0)));
   TROUPE_RETURN_IF_ERROR(at_least("readmit_max", timing.readmit_max, timing.readmit_first));

@@ -43,7 +43,9 @@ struct cluster_timing {
   uint32_t suspect_phi = 8;
   duration pause_allowed = std::chrono::milliseconds(300); // on top: hiccups that are no failure
   duration silence_max = std::chrono::seconds(10);         // then it is down whatever phi says
-  duration vote_timeout = std::chrono::milliseconds(200);  // for an answer of a majority
+  // A peer whose connection has ended is suspected this much later, unless it is heard meanwhile.
+  duration reconnect_allowed = std::chrono::milliseconds(50);
+  duration vote_timeout = std::chrono::milliseconds(200); // for an answer of a majority
   duration readmit_first =
       std::chrono::seconds(1); // a node that was excluded comes back not before;
   duration readmit_max = std::chrono::seconds(60); // doubles with every exclusion

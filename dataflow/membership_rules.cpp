@@ -258,6 +258,15 @@ membership_table::verdict membership_table::on_report(const node_report& report,
   return restarted ? verdict::restarted : verdict::taken;
 }
 
+std::optional<time_point> membership_table::on_cut_off(node_index node, uint64_t incarnation,
+                                                       time_point now) {
+  if (node >= peers_.size() || node == self_ || !heard_lately(node, now)) return {};
+  peer& p = peers_[node];
+  if (p.report->incarnation != incarnation) return {};
+  p.detector.cut_off(now + timing_.reconnect_allowed);
+  return p.detector.suspect_at();
+}
+
 std::vector<uint64_t> membership_table::hears(time_point now) const {
   std::vector<uint64_t> heard(peers_.size(), 0);
   for (node_index n = 0; n < peers_.size(); ++n)

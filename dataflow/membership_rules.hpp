@@ -30,6 +30,11 @@ public:
   enum class verdict : uint8_t { taken, stale, restarted };
   verdict on_report(const node_report& report, time_point now);
 
+  // The transport has lost its connection to this life of the peer: the process has ended, or will
+  // be heard again soon. Other lives are ignored. When it is suspect unless heard; nothing:
+  // ignored.
+  std::optional<time_point> on_cut_off(node_index node, uint64_t incarnation, time_point now);
+
   // Peers heard lately (not suspected), by incarnation; 0: not. Entry of self: own incarnation.
   std::vector<uint64_t> hears(time_point now) const;
   // Whether this node and `peer` hear each other (each other's present incarnation).

@@ -54,12 +54,18 @@ void phi_detector::heard(time_point now) {
   if (watching_) learn(std::clamp(now - last_, duration::zero(), allowed_gap()));
   watching_ = true;
   last_ = now;
+  cut_off_by_.reset();
+}
+
+void phi_detector::cut_off(time_point by) {
+  if (watching_) cut_off_by_ = cut_off_by_ ? std::min(*cut_off_by_, by) : by;
 }
 
 time_point phi_detector::suspect_at() const {
   TROUPE_CHECK(watching_);
   if (TROUPE_MUTANT(detector_trigger_happy)) return last_ + options_.expected / 2;
-  return last_ + allowed_gap();
+  const time_point silence = last_ + allowed_gap();
+  return cut_off_by_ ? std::min(silence, *cut_off_by_) : silence;
 }
 
 bool phi_detector::suspect(time_point now) const {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 namespace troupe::dataflow {
 
@@ -26,6 +27,9 @@ public:
   // remembered only as long as was allowed: one failure does not make us patient for ever, but a
   // peer that is always slow is learnt.
   void heard(time_point now);
+  // The connection to the peer is gone: unless it is heard before `by`, it is suspect then. Nothing
+  // while not watching.
+  void cut_off(time_point by);
   bool watching() const { return watching_; }
   // When the peer becomes suspect unless it is heard before. Requires watching().
   time_point suspect_at() const;
@@ -41,6 +45,7 @@ private:
 
   phi_options options_;
   bool watching_ = false;
+  std::optional<time_point> cut_off_by_;
   time_point last_{};
   std::deque<duration> gaps_; // at most samples_max, the newest last
   duration mean_{};

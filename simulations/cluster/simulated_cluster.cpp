@@ -180,6 +180,7 @@ void simulated_cluster::end(host& h, crash_fate fate, std::string_view why) {
   h.calls.clear();
   h.node->stop(); // lets go of its actors, which are gone before they hear of it
   h.where.crash();
+  if (fate == crash_fate::keep_all) network_.process_gone(h.index); // else the power is gone
   h.disk.crash(fate);
   h.node.reset();
   h.votes.reset();

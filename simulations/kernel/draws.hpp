@@ -23,7 +23,8 @@ inline constexpr uint32_t disk = 0x20000000;    // + machine
 inline constexpr uint32_t disk_crash = 0x21000000;
 inline constexpr uint32_t disk_latency = 0x22000000;
 inline constexpr uint32_t disk_damage = 0x23000000;
-inline constexpr uint32_t device = 0x30000000; // + machine
+inline constexpr uint32_t device = 0x30000000;  // + machine
+inline constexpr uint32_t goodbye = 0x40000000; // + machine
 } // namespace draw_entity
 
 // True with the given rate, from 32 random bits.

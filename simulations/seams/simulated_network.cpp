@@ -22,6 +22,9 @@ namespace {
 
 constexpr uint32_t tail_factor = 100;
 constexpr uint64_t reorder_means = 20;
+constexpr uint32_t unheard_ppm = 250'000; // ends of processes
+constexpr duration goodbye_min = std::chrono::milliseconds(1);
+constexpr duration goodbye_spread = std::chrono::milliseconds(49);
 
 struct link_state {
   link_quality quality;
@@ -371,6 +374,29 @@ std::unique_ptr<transport::endpoint> simulated_network::attach(uint32_t machine,
 link_quality& simulated_network::link(uint32_t from, uint32_t to) {
   TROUPE_CHECK(from < parts_->names.size() && to < parts_->names.size());
   return parts_->at(from, to).quality;
+}
+
+void simulated_network::process_gone(uint32_t machine) {
+  auto& p = *parts_;
+  const node_identity gone{p.names[machine], p.attached[machine].incarnation};
+  const random_key key{p.in.seed(), random_subsystem::faults, draw_entity::goodbye + machine};
+  const uint64_t first = p.attached[machine].process * p.names.size() * 2;
+  for (uint32_t to = 0; to < p.names.size(); ++to) {
+    const uint64_t listening = p.attached[to].number;
+    if (to == machine || listening == 0) continue;
+    if (strikes(random_block(key, first)[0], unheard_ppm)) return;
+    const uint32_t late = random_block(key, first + 1 + to)[0];
+    const auto when =
+        p.in.now() + goodbye_min +
+        duration(static_cast<int64_t>(below(late, static_cast<uint64_t>(goodbye_spread.count()))));
+    p.in.at(to).arrive(when, "connection lost", [&p, machine, to, listening, gone] {
+      const auto& target = p.attached[to];
+      if (p.at(machine, to).quality.cut || target.number != listening ||
+          !p.lives(to, target.process))
+        return;
+      target.listener->peer_down(gone);
+    });
+  }
 }
 
 void simulated_network::let_go(uint32_t from, uint32_t to) {

@@ -15,7 +15,7 @@ const std::vector<planted_bug>& planted_bugs() {
        1},
       {"detector_trigger_happy", "a node is given up at its first late report", "steady", 1},
       {"copies_on_one_node", "all copies of a shard lie on one node", "node_loss", 1},
-      {"link_no_dedupe", "a repeated frame is delivered again", "chaos", 4},
+      {"link_no_dedupe", "a repeated frame is delivered again", "flapping_links", 5},
       {"link_ack_early", "a frame is acknowledged before those before it are there",
        "partition_asymmetric", 1},
       {"vote_checksum_ignored", "a voter believes a damaged file", "storage_corruption", 17},

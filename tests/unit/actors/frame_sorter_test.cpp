@@ -25,14 +25,16 @@ protected:
   static std::vector<std::byte> bytes(const schemas::frame_header& header) {
     return schemas::encode_frame(header, {}).value();
   }
-  void receive(std::span<const std::byte> header, std::span<const std::byte> payload = {}) {
-    it.frame_received({"b", 4}, header, payload);
+  void receive(std::span<const std::byte> header, std::span<const std::byte> payload = {},
+               const transport::node_identity& from = {"b", 4}) {
+    it.frame_received(from, header, payload);
     settle();
   }
   size_t heard() const { return to_gateway.size() + to_membership.size() + to_coordinator.size(); }
 
+  dataflow::cluster_layout layout{.nodes = {"a", "b", "c"}};
   gateway_counters counters;
-  frame_sorter it{2, 7, counters};
+  frame_sorter it{layout, 2, 7, counters};
   tests::recorder to_gateway = record(), to_membership = record(), to_coordinator = record();
 };
 
@@ -60,6 +62,29 @@ TEST_F(frame_sorter_test, hands_every_kind_to_whom_it_concerns) {
   receive(bytes(header(std::monostate())));
   EXPECT_EQ(to_gateway.size(), 2u);
   EXPECT_EQ(heard(), votes.size() + 3);
+}
+
+TEST_F(frame_sorter_test, believes_nobody_who_speaks_for_another) {
+  connect();
+  const auto frame = bytes(header(schemas::choice_end{5, 6}));
+  receive(frame, {}, {"a", 4});
+  receive(frame, {}, {"b", 5});
+  receive(frame, {}, {"stranger", 4});
+  EXPECT_EQ(heard(), 0u);
+  EXPECT_EQ(counters.corrupt.load(), 3u);
+  receive(frame);
+  EXPECT_EQ(heard(), 1u);
+}
+
+TEST_F(frame_sorter_test, tells_of_connections_that_end) {
+  it.peer_down({"b", 4}); // nobody is there yet
+  connect();
+  it.peer_down({"stranger", 4});
+  it.peer_down({"b", 4});
+  settle();
+  EXPECT_EQ(to_membership.size(), 1u);
+  EXPECT_EQ(to_membership.last<peer_cut_off>().node, 1u);
+  EXPECT_EQ(to_membership.last<peer_cut_off>().incarnation, 4u);
 }
 
 TEST_F(frame_sorter_test, brings_the_rows_along) {
@@ -102,7 +127,7 @@ TEST_F(frame_sorter_test, frames_for_others_and_for_earlier_lives_are_stale) {
   const auto change = [this](auto&& how) {
     auto frame = header(schemas::choice_end{5, 6});
     how(frame);
-    receive(bytes(frame));
+    receive(bytes(frame), {}, {layout.nodes[frame.source], 4});
   };
   change([](auto& f) { f.target = 1; });
   change([](auto& f) { f.target_incarnation = 6; });

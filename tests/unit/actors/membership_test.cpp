@@ -115,6 +115,29 @@ TEST_F(membership_test, says_whom_it_hears_and_suspects_who_falls_silent) {
   EXPECT_FALSE(to_coordinator.last<view_changed>().now->should_lead);
 }
 
+TEST_F(membership_test, says_at_once_that_somebody_was_cut_off) {
+  hears(of(1));
+  hears(of(2));
+  advance(timing.report_every * 5 / 4);
+  const auto before = reports_sent();
+  tell(it, peer_cut_off{2, 12});
+  tell(it, peer_cut_off{1, 9}); // an earlier life
+  advance(timing.reconnect_allowed);
+  EXPECT_EQ(reports_sent(), before + 1); // not waiting for the tick
+  EXPECT_EQ(report().hears, (std::vector<uint64_t>{10, 11, 0}));
+  EXPECT_EQ(trace.hits["node.suspected"], std::vector<uint64_t>{2});
+  EXPECT_FALSE(to_coordinator.last<view_changed>().now->view.reports.at(2).has_value());
+}
+
+TEST_F(membership_test, who_reconnects_in_time_is_not_suspected) {
+  hears(of(1));
+  hears(of(2));
+  tell(it, peer_cut_off{2, 12});
+  hears(of(2));
+  advance(timing.reconnect_allowed * 2);
+  EXPECT_EQ(report().hears, (std::vector<uint64_t>{10, 11, 12}));
+}
+
 TEST_F(membership_test, gives_the_leader_what_the_others_say) {
   auto from = of(1);
   from.generation = 9;

@@ -86,6 +86,19 @@ TEST_F(membership_table_test, silence_beyond_the_allowance_is_not_hearing) {
   EXPECT_FALSE(table.next_suspicion(at(0) + allowance).has_value());
 }
 
+TEST_F(membership_table_test, who_is_cut_off_is_not_heard_unless_it_speaks_again) {
+  hear_all(0);
+  EXPECT_EQ(table.on_cut_off(1, 1, at(10)), at(10) + timing.reconnect_allowed);
+  for (const node_index nobody : {0u, 3u, no_node})
+    EXPECT_FALSE(table.on_cut_off(nobody, 1, at(10)));
+  EXPECT_FALSE(table.on_cut_off(2, 9, at(10))); // another life
+  EXPECT_EQ(table.hears(at(59)), (std::vector<uint64_t>{1, 1, 1}));
+  EXPECT_EQ(table.hears(at(60)), (std::vector<uint64_t>{1, 0, 1}));
+  EXPECT_FALSE(table.on_cut_off(1, 1, at(61))); // known
+  hear_all(62);
+  EXPECT_EQ(table.hears(at(150)), (std::vector<uint64_t>{1, 1, 1}));
+}
+
 TEST_F(membership_table_test, one_lost_report_changes_nothing) {
   for (int n = 0; n < 30; ++n)
     if (n % 10 != 9) hear_all(n * 100);

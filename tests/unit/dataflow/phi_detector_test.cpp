@@ -46,6 +46,20 @@ TEST(phi_detector_test, one_lost_report_is_no_failure_and_silence_is) {
   EXPECT_TRUE(detector.suspect(at(2513)));
 }
 
+TEST(phi_detector_test, who_is_cut_off_is_suspect_soon_unless_heard) {
+  phi_detector detector(usual);
+  detector.cut_off(at(10));
+  EXPECT_FALSE(detector.suspect(at(1'000'000))); // nobody watched it
+  detector.heard(at(50));
+  detector.cut_off(at(90));
+  detector.cut_off(at(120)); // no later than was said first
+  EXPECT_EQ(detector.suspect_at(), at(90));
+  detector.heard(at(80));
+  EXPECT_EQ(detector.suspect_at(), at(80) + usual_gap);
+  detector.cut_off(at(10'000)); // never later than silence says
+  EXPECT_EQ(detector.suspect_at(), at(80) + usual_gap);
+}
+
 TEST(phi_detector_test, thresholds_are_quantiles_of_the_normal_tail) {
   for (uint32_t phi = 1; phi <= 16; ++phi) {
     auto options = usual;

@@ -34,7 +34,7 @@ struct inbox final : transport::endpoint_listener {
     for (const auto b : payload) ones += std::popcount(static_cast<unsigned>(b));
   }
   void peer_up(const transport::node_identity&) override { FAIL(); }
-  void peer_down(const transport::node_identity&) override { FAIL(); }
+  void peer_down(const transport::node_identity& peer) override { gone.push_back(peer); }
   std::vector<uint32_t> numbers() const {
     std::vector<uint32_t> out;
     for (const auto& a : got) out.push_back(a.number);
@@ -43,6 +43,7 @@ struct inbox final : transport::endpoint_listener {
 
   world& in;
   std::vector<arrival> got;
+  std::vector<transport::node_identity> gone;
   int ones = 0; // bits of the payloads
 };
 
@@ -80,6 +81,36 @@ std::vector<uint32_t> up_to(uint32_t count) {
   std::vector<uint32_t> out(count);
   std::iota(out.begin(), out.end(), 0u);
   return out;
+}
+
+TEST_F(simulated_network_test, most_ends_of_processes_are_heard) {
+  const int lives = 400;
+  for (int i = 0; i < lives; ++i) {
+    const uint64_t incarnation = ends[0]->self().incarnation;
+    const size_t before = boxes[1].gone.size();
+    w.at(0).crash();
+    net.process_gone(0);
+    ends[0].reset();
+    finish();
+    for (size_t n = before; n < boxes[1].gone.size(); ++n)
+      EXPECT_EQ(boxes[1].gone[n].incarnation, incarnation);
+    start(0);
+  }
+  EXPECT_GT(boxes[1].gone.size(), lives * 6 / 10u);
+  EXPECT_LT(boxes[1].gone.size(), lives * 9 / 10u);
+  EXPECT_TRUE(boxes[0].gone.empty());
+}
+
+TEST_F(simulated_network_test, the_end_of_a_process_is_not_heard_over_a_cut_link) {
+  link().cut = true;
+  for (int i = 0; i < 20; ++i) {
+    w.at(0).crash();
+    net.process_gone(0);
+    ends[0].reset();
+    finish();
+    start(0);
+  }
+  EXPECT_TRUE(boxes[1].gone.empty());
 }
 
 TEST_F(simulated_network_test, brings_frames_in_order_with_the_delay_it_is_told) {
