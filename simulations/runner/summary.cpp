@@ -1,6 +1,7 @@
 // What a sweep added up to, as a table for people and as JSON.
 #include "base/text.hpp"
 #include "simulations/faults/catalogue.hpp"
+#include "simulations/faults/plan_text.hpp"
 #include "simulations/runner/probes.hpp"
 #include "simulations/runner/sweep.hpp"
 
@@ -139,6 +140,7 @@ std::string summary_text(const sweep_summary& what, duration elapsed) {
                  2),
            " %)"));
   if (!what.violations.empty()) out += line("violations", listed(counted(what.violations, false)));
+  out += line("digest", seed_text(what.digest));
   return out;
 }
 
@@ -162,6 +164,7 @@ std::string summary_json(const sweep_summary& what, duration elapsed) {
                         {"tokens", what.tokens},
                         {"tokens_recomputed", what.tokens_recomputed},
                         {"violations", what.violations},
+                        {"digest", seed_text(what.digest)},
                         {"outcome", std::string(to_string(what.worst))}};
   nlohmann::json times = {{"count", what.recoveries.size()}};
   const auto add = [&](std::string_view name, const std::vector<duration>& sorted) {

@@ -152,6 +152,7 @@ void sweep_summary::add(const run_result& what, bool ran_twice) {
   tokens += what.tokens;
   tokens_recomputed += what.tokens_recomputed;
   epochs += what.epochs;
+  digest += what.hash;
   for (const auto& [id, n] : what.faults) faults[id] += n;
   for (const auto& [name, n] : what.probes) probes[name] += n;
   ++strategies[std::string(to_string(what.strategy))];

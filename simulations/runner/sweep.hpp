@@ -71,6 +71,9 @@ struct sweep_summary {
   std::map<std::string, uint64_t> faults, probes, violations, strategies;
   std::vector<recovery> recoveries;
   severity worst = severity::passed;
+  // Of what every run did, whatever their order: the same seeds on another machine, or built by
+  // another compiler, must come to the same one.
+  uint64_t digest = 0;
 
   void add(const run_result& what, bool ran_twice);
 };

@@ -194,6 +194,20 @@ TEST_F(summary_test, counts_everything) {
   EXPECT_EQ(missed.size(), known_probes().size() - 1);
 }
 
+TEST(sweep_summary_test, the_digest_depends_on_every_run_and_on_no_order) {
+  run_result a, b;
+  a.hash = 17;
+  b.hash = uint64_t{1} << 63;
+  sweep_summary ab, ba, aa;
+  for (const auto* run : {&a, &b}) ab.add(*run, false);
+  for (const auto* run : {&b, &a}) ba.add(*run, false);
+  for (const auto* run : {&a, &a}) aa.add(*run, false);
+  EXPECT_EQ(ab.digest, ba.digest);
+  EXPECT_NE(ab.digest, aa.digest);
+  EXPECT_NE(summary_text(ab, {}).find("digest               0x8000000000000011\n"),
+            std::string::npos);
+}
+
 TEST_F(summary_test, the_table_says_it) {
   const std::string table = summary_text(sum, std::chrono::seconds(2));
   for (const auto* part :
