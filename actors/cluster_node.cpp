@@ -41,7 +41,8 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
   resources.step_max = options_.timing.step_max;
   resources.reroute_after = options_.timing.reroute_after;
   door_ = std::make_unique<door>(resources);
-  sorter_ = std::make_unique<frame_sorter>(options_.self, options_.incarnation, counters_);
+  sorter_ = std::make_unique<frame_sorter>(options_.layout, options_.self, options_.incarnation,
+                                           counters_);
   endpoint_ = seams.open_endpoint(*sorter_);
   supervisor_ = spawn_node_supervisor(
       system, {.resources = &resources,
