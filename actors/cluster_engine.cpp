@@ -64,8 +64,9 @@ public:
     return endpoint_failure_;
   }
 
-  result<request_handle> submit(dataflow::generation_request request, event_sink sink) override {
-    return node_->submit(std::move(request), std::move(sink), {});
+  result<request_handle> submit(dataflow::generation_request request, event_sink sink,
+                                received_so_far received) override {
+    return node_->submit(std::move(request), std::move(sink), std::move(received));
   }
   void cancel(request_handle handle) override { node_->cancel(handle); }
 

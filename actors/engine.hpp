@@ -76,8 +76,10 @@ public:
   virtual ~engine() = default;
 
   // Takes the request or says at once why not: invalid_argument (the message names the field),
-  // exhausted (queue full, try later), unavailable (draining). Any thread.
-  virtual result<request_handle> submit(dataflow::generation_request request, event_sink sink) = 0;
+  // exhausted (queue full, try later), unavailable (draining). With `received` the sink hears only
+  // what is not among it: it has one entry per choice, or none. Any thread.
+  virtual result<request_handle> submit(dataflow::generation_request request, event_sink sink,
+                                        received_so_far received = {}) = 0;
 
   // Ends a request and frees everything it held; its sink hears `finished` with `cancelled` and
   // then `completed`. Unknown or finished handles are ignored. Any thread.

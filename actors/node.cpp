@@ -7,6 +7,7 @@
 #include "actors/node_state.hpp"
 #include "actors/routes.hpp"
 #include "actors/system_config.hpp"
+#include "base/text.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
@@ -56,12 +57,18 @@ public:
     return {};
   }
 
-  result<request_handle> submit(dataflow::generation_request request, event_sink sink) override {
+  result<request_handle> submit(dataflow::generation_request request, event_sink sink,
+                                received_so_far received) override {
     if (draining()) return fail(status_code::unavailable, "the server is draining");
+    if (!received.empty() && received.size() != request.choices)
+      return fail(status_code::invalid_argument,
+                  text("what was received is of ", received.size(), " choices; the request has ",
+                       request.choices));
     if (auto s = door_.admit(request); !s.ok()) return fail(std::move(s));
     const request_handle handle =
         dataflow::make_request_id(0, 0, next_handle_.fetch_add(1, std::memory_order_relaxed) + 1);
-    caf::anon_send(ingress_, door_.opening(handle, std::move(request), std::move(sink), {}));
+    caf::anon_send(ingress_,
+                   door_.opening(handle, std::move(request), std::move(sink), std::move(received)));
     return handle;
   }
 

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 
 namespace troupe::actors {
@@ -175,9 +176,47 @@ TEST(node_test, stopping_in_the_middle_of_streams_ends_in_order) {
   node.reset(); // ends, and the sink is never called again: the sanitizers would see it
 }
 
+// Hears a request to its end, event by event.
+std::vector<stream_event> events_of(engine& node, const dataflow::generation_request& request,
+                                    engine::received_so_far received = {}) {
+  std::vector<stream_event> events;
+  std::promise<void> ended;
+  const auto sink = [&](stream_event event) {
+    events.push_back(std::move(event));
+    if (events.back().what == stream_event::kind::completed) ended.set_value();
+  };
+  EXPECT_TRUE(node.submit(request, sink, std::move(received)).has_value());
+  EXPECT_EQ(ended.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  return events;
+}
+
+TEST(node_test, a_client_that_was_cut_off_hears_the_rest_and_nothing_twice) {
+  const auto node = start();
+  const auto request = ask("Once upon a time", 24);
+  const auto whole = events_of(*node, request);
+  engine::received_choice have;
+  for (size_t cut = 0; cut + 1 < whole.size(); ++cut) {
+    have.tokens += static_cast<uint32_t>(whole[cut].tokens.size());
+    have.text_bytes += whole[cut].text.size();
+    have.finished = whole[cut].what == stream_event::kind::finished;
+    const auto rest = events_of(*node, request, {have});
+    ASSERT_EQ(rest.size(), whole.size() - cut - 1) << cut;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      EXPECT_EQ(rest[i].text, whole[cut + 1 + i].text) << cut;
+      EXPECT_EQ(rest[i].what, whole[cut + 1 + i].what) << cut;
+    }
+    EXPECT_EQ(rest.back().completion_tokens, 24u);
+  }
+}
+
 TEST(node_test, what_cannot_be_is_refused_by_name) {
   const auto node = start();
   client reader;
+  EXPECT_NE(node->submit(ask("x", 1), reader.sink(), engine::received_so_far(2))
+                .error()
+                .why()
+                .find("what was received is of 2 choices"),
+            std::string::npos);
   auto empty = ask("x", 1);
   empty.prompt.clear();
   EXPECT_NE(node->submit(empty, reader.sink()).error().why().find("prompt: has no tokens"),

@@ -14,7 +14,7 @@ using kind = dataflow::stream_event::kind;
 } // namespace
 
 result<fake_engine::handle> fake_engine::submit(dataflow::generation_request request,
-                                                event_sink sink) {
+                                                event_sink sink, received_so_far received) {
   handle id = 0;
   bool at_once = false;
   const size_t prompt = request.prompt.size();
@@ -23,6 +23,7 @@ result<fake_engine::handle> fake_engine::submit(dataflow::generation_request req
     const std::lock_guard lock(mutex_);
     if (!refusal_.ok()) return fail(refusal_);
     requests_.push_back(request);
+    received_.push_back(std::move(received));
     id = requests_.size();
     states_[id] = {std::move(request), std::move(sink)};
     at_once = at_once_;
@@ -100,6 +101,11 @@ std::vector<dataflow::generation_request> fake_engine::wait_for_requests(size_t 
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return requests_.size() >= count; });
   return requests_;
+}
+
+std::vector<fake_engine::received_so_far> fake_engine::received() {
+  const std::lock_guard lock(mutex_);
+  return received_;
 }
 
 bool fake_engine::wait_for_cancel(handle id) {
