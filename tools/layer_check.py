@@ -48,7 +48,7 @@ FOREIGN = [
     Foreign("CLI11", r"CLI/", r"CLI11", ("cli/",)),
     Foreign("toml++", r"toml\+\+/|toml\.hpp", r"tomlplusplus", ("simulations/", "cli/")),
     Foreign("test libraries", r"gtest/|gmock/|benchmark/", r"GTest|gtest|gmock|benchmark", ()),
-    Foreign("POSIX", r"(sys|net|netinet|arpa|linux)/|(unistd|fcntl|poll|pthread|sched|signal|dirent|dlfcn|netdb|spawn"
+    Foreign("POSIX", r"(sys|net|netinet|arpa|linux)/|(unistd|fcntl|poll|pthread|sched|signal|dirent|dlfcn|netdb|ifaddrs|spawn"
             r"|termios|syslog|aio|semaphore)\.h|csignal", "",
             ("compute/", "gpu/", "storage/", "transport/", "server/", "cli/")),
 ]

@@ -38,6 +38,14 @@ struct endpoint_counters {
   uint64_t refused_exhausted = 0; // send() without credit
   uint64_t dropped_stale = 0;     // frames of an earlier incarnation, of the sender or of ourselves
   uint64_t dropped_peer_lost = 0; // accepted by send(), but the peer went before it took them
+
+  // Of endpoints that other machines can reach.
+  uint64_t dropped_forged = 0;     // frames that no peer of ours has sealed
+  uint64_t dropped_replayed = 0;   // frames that were here before
+  uint64_t dropped_truncated = 0;  // frames that are not whole
+  uint64_t dropped_oversized = 0;  // frames beyond frame_bytes_max
+  uint64_t refused_handshakes = 0; // strangers, and peers that may not join
+  uint64_t sessions_opened = 0;
 };
 
 // What happens at an endpoint. Calls come one at a time, on the transport's own thread (loopback:
