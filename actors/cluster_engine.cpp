@@ -202,7 +202,9 @@ cluster_picture clustered::cluster() const {
   out.serving = seen.begun && out.majority;
   out.recoveries = seen.recoveries;
   if (seen.last) {
-    out.last_recovery = {seen.last->epoch, {}, seen.last->took, seen.last->wall_seconds};
+    const auto& last = *seen.last;
+    out.last_recovery = {last.epoch, {},         last.took,   last.wall_seconds, last.suspected,
+                         last.known, last.ready, last.served, last.flowing};
     for (const auto node : seen.last->lost) out.last_recovery->lost.push_back(name_of(node));
   }
   out.gateway = {counters.stale,          counters.corrupt, counters.misrouted, counters.resent,

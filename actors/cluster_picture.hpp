@@ -28,6 +28,12 @@ struct recovery_picture {
   std::vector<std::string> lost; // nodes; empty: a part was restarted or a step was stuck
   duration took{};               // from knowing of the loss until the epoch served, on this node
   int64_t wall_seconds = 0;      // when it served
+  // On the steady clock of the machine; nothing: did not happen on this node.
+  std::optional<time_point> suspected = {}; // who was lost
+  time_point known{};                       // the state that goes on without
+  std::optional<time_point> ready = {};     // the parts of this node
+  time_point served{};                      // the epoch
+  std::optional<time_point> flowing = {};   // first tokens at this node's door
 };
 
 // As gateway_counters, read.

@@ -12,7 +12,31 @@ void epoch_watch::hit(std::string_view probe, uint64_t value) {
     begin(value);
     if (begun_) begun_();
   }
+  if (probe == "node.suspected") note_suspicion();
+  if (probe == "epoch.ready") note_ready(value);
+  if (probe == "tokens.relayed") note_tokens(value >> 32);
   next_.hit(probe, value);
+}
+
+void epoch_watch::note_suspicion() {
+  const auto now = time_.now();
+  const std::lock_guard lock(mutex_);
+  if (!suspected_at_) suspected_at_ = now;
+}
+
+void epoch_watch::note_ready(uint64_t epoch) {
+  const auto now = time_.now();
+  const std::lock_guard lock(mutex_);
+  ready_ = {epoch, now};
+}
+
+void epoch_watch::note_tokens(uint64_t epoch) {
+  if (awaits_tokens_.load(std::memory_order_relaxed) != epoch) return;
+  const auto now = time_.now();
+  const std::lock_guard lock(mutex_);
+  if (!now_.last || now_.last->epoch != epoch || now_.last->flowing) return;
+  now_.last->flowing = now;
+  awaits_tokens_.store(0, std::memory_order_relaxed);
 }
 
 void epoch_watch::learn(const schemas::cluster_state& state) {
@@ -33,12 +57,19 @@ void epoch_watch::begin(uint64_t epoch) {
   const std::lock_guard lock(mutex_);
   if (epoch != now_.state.epoch || now_.state.where.sequencer == schemas::no_node) return;
   now_.begun = true;
+  const auto suspected = std::exchange(suspected_at_, std::nullopt);
   if (!open_) return;
   auto ended = std::exchange(open_, std::nullopt);
   std::sort(ended->lost.begin(), ended->lost.end());
   ended->lost.erase(std::unique(ended->lost.begin(), ended->lost.end()), ended->lost.end());
   ++now_.recoveries;
-  now_.last = {epoch, std::move(ended->lost), now - ended->known_at, wall};
+  recovery done{epoch, std::move(ended->lost), now - ended->known_at, wall};
+  if (suspected && *suspected <= ended->known_at) done.suspected = suspected;
+  done.known = ended->known_at;
+  if (ready_ && ready_->first == epoch) done.ready = ready_->second;
+  done.served = now;
+  now_.last = std::move(done);
+  awaits_tokens_.store(epoch, std::memory_order_relaxed);
 }
 
 epoch_watch::reading epoch_watch::read() const {

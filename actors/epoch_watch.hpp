@@ -6,6 +6,7 @@
 #include "base/trace.hpp"
 #include "dataflow/cluster.hpp"
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,12 @@ public:
     std::vector<schemas::node_index> lost;
     duration took{};
     int64_t wall_seconds = 0;
+    // Moments of it, on this node's steady clock. Nothing: did not happen here, or not yet.
+    std::optional<time_point> suspected = {}; // the first node that fell silent or was cut off
+    time_point known{};                       // a state without what was lost
+    std::optional<time_point> ready = {};     // this node's parts work by the epoch
+    time_point served{};                      // everybody's do
+    std::optional<time_point> flowing = {};   // first tokens of the epoch at this node's door
   };
   struct reading {
     schemas::cluster_state state; // the newest the node works by
@@ -44,13 +51,19 @@ private:
     std::vector<schemas::node_index> lost;
   };
   void begin(uint64_t epoch);
+  void note_suspicion();
+  void note_ready(uint64_t epoch);
+  void note_tokens(uint64_t epoch);
 
   const clock& time_;
   trace& next_;
   std::function<void()> begun_;
   mutable std::mutex mutex_; // of what follows
   reading now_;
-  std::optional<loss> open_; // until an epoch serves
+  std::optional<loss> open_;                             // until an epoch serves
+  std::optional<time_point> suspected_at_;               // since the last epoch began
+  std::optional<std::pair<uint64_t, time_point>> ready_; // the newest: epoch and when
+  std::atomic<uint64_t> awaits_tokens_{0};               // of this epoch; 0: of none
 };
 
 // Whether `after` goes on without something that `before` had, and the nodes that were lost: one

@@ -105,5 +105,35 @@ TEST_F(epoch_watch_test, a_change_of_places_alone_is_no_loss) {
   EXPECT_FALSE(loss_between(state(1, {up(1), up(1)}), moved).any);
 }
 
+TEST_F(epoch_watch_test, knows_the_moments_of_a_recovery) {
+  const auto at = [this](int64_t ms) { time.at = time_point{} + std::chrono::milliseconds(ms); };
+  const auto when = [](int64_t ms) { return time_point{} + std::chrono::milliseconds(ms); };
+  watch.learn(state(1, {up(1), up(1)}));
+  watch.hit("epoch.go", 1);
+  at(10);
+  watch.hit("node.suspected", 1);
+  at(15);
+  watch.hit("node.suspected", 2); // the first one counts
+  at(20);
+  watch.learn(state(2, {up(1), down(1)}));
+  at(25);
+  watch.hit("tokens.relayed", traced(1, 1)); // of before
+  watch.hit("epoch.ready", 2);
+  at(30);
+  watch.hit("epoch.go", 2);
+  EXPECT_FALSE(watch.read().last->flowing.has_value());
+  at(40);
+  watch.hit("tokens.relayed", traced(2, 2));
+  at(50);
+  watch.hit("tokens.relayed", traced(2, 2));
+  const auto last = watch.read().last.value();
+  EXPECT_EQ(last.suspected, when(10));
+  EXPECT_EQ(last.known, when(20));
+  EXPECT_EQ(last.ready, when(25));
+  EXPECT_EQ(last.served, when(30));
+  EXPECT_EQ(last.flowing, when(40));
+  EXPECT_EQ(last.took, std::chrono::milliseconds(10));
+}
+
 } // namespace
 } // namespace troupe::actors
