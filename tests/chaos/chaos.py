@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# Random faults on a cluster of real processes under load, every stream compared with an undisturbed node.
+#
+#   tests/chaos/chaos.py --program build/release/bin/troupe --seconds 600 --streams 32 --seed 1
+#
+# Exit codes: 0 all streams complete and identical; 1 not so; 2 wrong usage or no cluster.
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+
+import event_stream
+import figures
+import stream_client
+from dev_cluster import ClusterFailed, DevCluster, SingleNode
+from faults import Injector, KINDS, plan
+from requests_made import make
+
+
+def arguments():
+    out = argparse.ArgumentParser(description="Faults on a cluster of real processes, every stream compared.")
+    out.add_argument("--program", required=True, help="the troupe program")
+    out.add_argument("--nodes", type=int, default=3)
+    out.add_argument("--streams", type=int, default=32, help="at the same time")
+    out.add_argument("--requests", type=int, default=42, help="different ones")
+    out.add_argument("--tokens", type=int, default=160, help="of the longest answers")
+    out.add_argument("--seconds", type=float, default=60)
+    out.add_argument("--seed", type=int, default=1)
+    out.add_argument("--fault", action="append", choices=sorted(KINDS), help="only these; none: see --no-faults")
+    out.add_argument("--no-faults", action="store_true", help="a soak: nothing may be recovered from")
+    out.add_argument("--dir", help="folder of the cluster; kept (default: a temporary one)")
+    out.add_argument("--up", action="append", default=[], metavar="FLAG", help="more flags of cluster up")
+    out.add_argument("--json", action="store_true")
+    return out.parse_args()
+
+
+async def references(url, wanted):
+    """What an undisturbed node says to each request."""
+    out = {}
+    for asked in wanted:
+        answer = await stream_client.ask(lambda: [url], asked, 0)
+        if not answer.complete:
+            raise ClusterFailed(f"the undisturbed node does not answer request {asked.number} ({asked.kind}): {answer.troubles}")
+        out[asked] = answer
+    return out
+
+
+class Load:
+    """So many clients that ask one request after another until told to stop."""
+
+    def __init__(self, cluster, expected, streams, seed):
+        self.cluster, self.expected, self.streams, self.seed = cluster, expected, streams, seed
+        self.answers, self.different, self.lost = [], [], []
+
+    async def run(self, stop):
+        await asyncio.gather(*(self.client(number, stop) for number in range(self.streams)))
+
+    async def client(self, number, stop):
+        draw = random.Random(self.seed * 1000 + number)
+        wanted = list(self.expected)
+        while not stop.is_set():
+            asked = draw.choice(wanted)
+            answer = await stream_client.ask(self.cluster.doors, asked, draw.randrange(16))
+            self.answers.append(answer)
+            if not answer.complete:
+                self.lost.append((asked, answer))
+                await asyncio.sleep(1)
+            elif not answer.same_as(self.expected[asked]):
+                self.different.append((asked, answer))
+
+
+async def moments(cluster):
+    """The last recovery as each node has seen it."""
+    out = {}
+    for name in cluster.names:
+        if picture := await cluster.picture(name):
+            out[name] = picture["recoveries"]
+    return out
+
+
+class SplitInjector(Injector):
+    """Asks after every fault what the nodes know of the recovery."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.parts = []
+
+    async def wait_until_well(self):
+        began = time.monotonic()
+        # While the node is away the others have recovered; ask before it comes back into the epoch.
+        well = await super().wait_until_well()
+        del began
+        return well
+
+    async def strike(self, fault):
+        watcher = asyncio.create_task(self.watch(fault))
+        try:
+            await super().strike(fault)
+        finally:
+            await watcher
+
+    async def watch(self, fault):
+        """Split of the first recovery after the fault, from whoever suspected first."""
+        struck = time.monotonic_ns()
+        if fault.kind == "drain":
+            return
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+            for name in self.cluster.names:
+                if name == self.cluster.names[fault.node]:
+                    continue
+                picture = await self.cluster.picture(name)
+                last = picture and picture["recoveries"]["last"]
+                if not last or last["moments_ns"]["served"] < struck:
+                    continue
+                at = last["moments_ns"]
+                if at["suspected"] is None or at["suspected"] < struck or at["flowing"] is None:
+                    continue
+                self.parts.append((fault.kind, [at["suspected"] - struck, at["known"] - at["suspected"],
+                                                at["served"] - at["known"], at["flowing"] - at["served"]]))
+                return
+
+
+def split_table(parts):
+    lines = ["| fault | recoveries seen | detect p50 / p99 ms | decide | restore | refill |", "|---|---|---|---|---|---|"]
+    for kind in dict.fromkeys(kind for kind, _ in parts):
+        mine = [split for k, split in parts if k == kind]
+        cells = [f"{figures.percentile(column, 50) / 1e6:.0f} / {figures.percentile(column, 99) / 1e6:.0f}"
+                 for column in map(list, zip(*mine))]
+        lines.append(f"| {kind} | {len(mine)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def report(options, load, injector, before, after):
+    complete = [a for a in load.answers if a.complete]
+    print(f"streams {len(load.answers)}: complete {len(complete)}, lost {len(load.lost)}, different {len(load.different)}; "
+          f"resumed at another door or later {sum(a.resumed for a in load.answers)} times")
+    print(f"faults {len(injector.struck)} of {len(injector.faults)} planned, seed {options.seed}")
+    for asked, answer in load.lost[:5]:
+        print(f"  lost: request {asked.number} ({asked.kind}): {answer.troubles[-4:]}")
+    for asked, answer in load.different[:5]:
+        expected = load.expected[asked]
+        print(f"  different: request {asked.number} ({asked.kind}): {answer.troubles[-4:]}\n    got      {answer.choices}"
+              f"\n    expected {expected.choices}")
+    for trouble in injector.trouble[:10]:
+        print(f"  trouble: {trouble}")
+    if injector.struck:
+        print(figures.table(injector.struck, load.answers))
+    if injector.parts:
+        print(split_table(injector.parts))
+    for name in sorted(before):
+        if name in after:
+            print(f"{name}: resident {before[name][0]} -> {after[name][0]} KiB, descriptors {before[name][1]} -> {after[name][1]}")
+
+
+async def run(options, folder):
+    single = SingleNode(options.program)
+    try:
+        _, body = await event_stream.request(single.url, "GET", "/v1/models")
+        model = json.loads(body)["data"][0]["id"]
+        wanted = [make(number, model, options.tokens) for number in range(options.requests)]
+        expected = await references(single.url, wanted)
+    finally:
+        single.stop()
+
+    cluster = DevCluster(options.program, folder, options.nodes, options.up)
+    cluster.up()
+    try:
+        kinds = options.fault or list(KINDS)
+        faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds)
+        injector = SplitInjector(cluster, faults)
+        load = Load(cluster, expected, options.streams, options.seed)
+        stop = asyncio.Event()
+        working = asyncio.create_task(load.run(stop))
+        await asyncio.sleep(2)
+        before = cluster.usage()
+        recovered_before = await moments(cluster)
+        ends = time.monotonic() + options.seconds
+        await injector.run(stop)
+        while time.monotonic() < ends:
+            await asyncio.sleep(min(0.5, max(0.01, ends - time.monotonic())))
+        stop.set()
+        await working
+        after = cluster.usage()
+        recovered = await moments(cluster)
+        report(options, load, injector, before, after)
+        failed = bool(load.lost or load.different or injector.trouble)
+        if options.no_faults:
+            counts = {name: recovered[name]["count"] - recovered_before[name]["count"] for name in recovered}
+            print(f"recoveries without a cause: {sum(counts.values())}")
+            failed = failed or any(counts.values())
+        return 1 if failed or not load.answers else 0
+    finally:
+        cluster.down()
+
+
+def main():
+    options = arguments()
+    try:
+        if options.dir:
+            return asyncio.run(run(options, options.dir))
+        with tempfile.TemporaryDirectory(prefix="troupe-chaos-") as folder:
+            return asyncio.run(run(options, folder + "/cluster"))
+    except ClusterFailed as why:
+        print(f"chaos: {why}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+# What is done to the nodes, and when: a plan that follows from a seed, and the signals that carry it out.
+import asyncio
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Fault:
+    kind: str
+    node: int  # place in the cluster's list
+    pause_s: float  # before it, with everything well
+    lasts_s: float  # until the node is let go or started again
+    struck: float = 0.0  # monotonic seconds
+    over: float = 0.0
+    well: float = 0.0  # everything serves again
+
+
+# Weights as in a bad month: processes die more often than anything else.
+KINDS = {"kill": 5, "pause": 3, "drain": 2}
+
+
+def plan(seed, nodes, seconds, kinds=None):
+    """Faults until `seconds` are over; the same seed gives the same plan."""
+    draw = random.Random(seed)
+    weights = {kind: KINDS[kind] for kind in (kinds or KINDS)}
+    out, at = [], 0.0
+    while True:
+        fault = Fault(kind=draw.choices(list(weights), list(weights.values()))[0], node=draw.randrange(nodes),
+                      pause_s=draw.uniform(1.0, 4.0), lasts_s=draw.uniform(0.3, 3.0))
+        at += fault.pause_s + fault.lasts_s
+        if at > seconds:
+            return out
+        out.append(fault)
+
+
+@dataclass
+class Injector:
+    cluster: object
+    faults: list
+    well_within_s: float = 30.0
+    struck: list = field(default_factory=list)
+    trouble: list = field(default_factory=list)
+
+    async def run(self, stop):
+        for fault in self.faults:
+            await asyncio.sleep(fault.pause_s)
+            if stop.is_set():
+                return
+            await self.strike(fault)
+            self.struck.append(fault)
+            fault.well = await self.wait_until_well()
+
+    async def strike(self, fault):
+        name = self.cluster.names[fault.node]
+        pid = self.cluster.pid(name)
+        fault.struck = time.monotonic()
+        if fault.kind == "kill":
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(fault.lasts_s)
+            await self.cluster.restart(name)
+        elif fault.kind == "pause":
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(fault.lasts_s)
+            os.kill(pid, signal.SIGCONT)
+        elif fault.kind == "drain":
+            os.kill(pid, signal.SIGTERM)
+            code = await self.cluster.ended(name, self.well_within_s)
+            if code != 0:
+                self.trouble.append(f"{name} drained with exit code {code}")
+            await self.cluster.restart(name)
+        fault.over = time.monotonic()
+
+    async def wait_until_well(self):
+        deadline = time.monotonic() + self.well_within_s
+        while time.monotonic() < deadline:
+            if await self.cluster.all_ready():
+                return time.monotonic()
+            await asyncio.sleep(0.1)
+        self.trouble.append(f"not all nodes serve {self.well_within_s} s after a fault")
+        return time.monotonic()
