@@ -2,12 +2,14 @@
 #include "server/api_handler.hpp"
 
 #include "base/text.hpp"
+#include "server/admin.hpp"
 #include "server/generation_session.hpp"
 #include "server/json_text.hpp"
 #include "server/openai_logprobs.hpp"
 #include "server/request_preparation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 
@@ -15,6 +17,7 @@ namespace troupe::server {
 namespace {
 
 constexpr size_t request_id_bytes_max = 128;
+constexpr duration progress_patience = std::chrono::seconds(10);
 
 bool printable(std::string_view value) {
   return std::all_of(value.begin(), value.end(), [](char c) { return c > ' ' && c < '\x7f'; });
@@ -73,9 +76,22 @@ answer_shape shape_of(const answer_request& request, const prepared_request& pre
   return shape;
 }
 
+bool needs_admin_key(std::string_view path) {
+  return path == "/admin" || path.starts_with("/admin/");
+}
+
 bool needs_key(std::string_view path, const api_options& options) {
+  if (options.api_keys.empty()) return false;
   if (path == "/metrics") return options.metrics_need_key;
   return path == "/v1" || path.starts_with("/v1/") || path == "/tokenize" || path == "/detokenize";
+}
+
+bool is_among(std::string_view given, const std::vector<std::string>& keys) {
+  bool matches = false;
+  for (const std::string& key : keys) { // all of them, whichever it is
+    matches |= !key.empty() && equal_in_constant_time(given, key);
+  }
+  return matches;
 }
 
 } // namespace
@@ -105,6 +121,8 @@ const std::vector<api_handler::route>& api_handler::routes() {
       {"GET", "/health", &api_handler::get_ready},
       {"GET", "/health/live", &api_handler::get_live},
       {"GET", "/health/ready", &api_handler::get_ready},
+      {"GET", "/health/progress", &api_handler::get_progress},
+      {"GET", "/admin/cluster", &api_handler::get_cluster},
       {"GET", "/version", &api_handler::get_version},
       {"GET", "/metrics", &api_handler::get_metrics},
       {"POST", "/tokenize", &api_handler::post_tokenize},
@@ -116,7 +134,8 @@ const std::vector<api_handler::route>& api_handler::routes() {
 api_handler::api_handler(api_parts parts, api_options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
-      started_seconds_(parts_.clock.wall_seconds()) {}
+      started_seconds_(parts_.clock.wall_seconds()),
+      progress_(progress_patience) {}
 
 const api_handler::route* api_handler::find_route(const http_request& request,
                                                   bool& path_known) const {
@@ -136,28 +155,35 @@ const api_handler::route* api_handler::find_route(const http_request& request,
   return nullptr;
 }
 
-bool api_handler::key_matches(std::string_view authorization) const {
-  const std::string_view given = bearer_key(authorization);
-  bool matches = false;
-  for (const std::string& key : options_.api_keys) { // all of them, whichever it is
-    matches |= !key.empty() && equal_in_constant_time(given, key);
+// Browsers ask OPTIONS without credentials; the answer gives nothing away.
+std::optional<api_error> api_handler::key_refusal_of(const http_request& request) const {
+  const bool admin = needs_admin_key(request.path);
+  if (request.method == "OPTIONS" || (!admin && !needs_key(request.path, options_)))
+    return std::nullopt;
+  const auto& keys = admin ? options_.admin_keys : options_.api_keys;
+  const std::string_view authorization = request.field("authorization");
+  if (is_among(bearer_key(authorization), keys)) return std::nullopt;
+  api_error error;
+  if (keys.empty()) {
+    error.http_status = 403;
+    error.type = "permission_error";
+    error.code = "admin_disabled";
+    error.message = "admin routes are off: this server was started without an admin key";
+    return error;
   }
-  return matches;
+  const std::string_view what = admin ? "admin key" : "API key";
+  error.http_status = 401;
+  error.type = "authentication_error";
+  error.code = "invalid_api_key";
+  error.message = authorization.empty()
+                      ? text("an ", what, " is needed: send it as 'Authorization: Bearer KEY'")
+                      : text("the ", what, " is not one of this server's");
+  return error;
 }
 
 std::optional<api_error> api_handler::refusal_of(const http_request& request) const {
+  if (auto error = key_refusal_of(request)) return error;
   api_error error;
-  // Browsers ask OPTIONS without credentials; the answer gives nothing away.
-  if (!options_.api_keys.empty() && request.method != "OPTIONS" &&
-      needs_key(request.path, options_) && !key_matches(request.field("authorization"))) {
-    error.http_status = 401;
-    error.type = "authentication_error";
-    error.code = "invalid_api_key";
-    error.message = request.field("authorization").empty()
-                        ? "an API key is needed: send it as 'Authorization: Bearer KEY'"
-                        : "the API key is not one of this server's";
-    return error;
-  }
   if (request.method == "OPTIONS" && request.path == "*") return std::nullopt;
   bool path_known = false;
   if (find_route(request, path_known) != nullptr) return std::nullopt;
@@ -281,7 +307,43 @@ void api_handler::get_ready(const call_pointer& call) {
   respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
     if (!parts_.engine.healthy()) return of->reply.json(R"({"status":"unhealthy"})", 503);
     if (parts_.engine.draining()) return of->reply.json(R"({"status":"draining"})", 503);
+    if (!parts_.engine.serving()) return of->reply.json(R"({"status":"no epoch serves"})", 503);
     return of->reply.json(R"({"status":"ok"})");
+  });
+}
+
+// Live and ready say what the server could do; this says whether it does.
+void api_handler::get_progress(const call_pointer& call) {
+  using verdict = progress_watch::verdict;
+  static constexpr std::array<const char*, 4> names = {"idle", "moving", "waiting", "stalled"};
+  respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
+    const auto now = parts_.engine.metrics();
+    const uint64_t open = parts_.engine.streams_open();
+    uint64_t moved = now.steps + now.generated_tokens + now.time_to_first_token_s.count +
+                     now.inter_token_latency_s.count;
+    for (const uint64_t finished : now.requests_finished) moved += finished;
+    const auto seen = progress_.look(open, moved, parts_.clock.now());
+    const auto still = std::chrono::duration<double>(seen.still).count();
+    return of->reply.json(dump(json_value{{"status", names[static_cast<size_t>(seen.what)]},
+                                          {"streams_open", open},
+                                          {"still_s", still}}),
+                          seen.what == verdict::stalled ? 503 : 200);
+  });
+}
+
+void api_handler::get_cluster(const call_pointer& call) {
+  respond_with(call, true, [this, keep = shared_from_this()](const call_pointer& of) {
+    if (!parts_.cluster) {
+      api_error error;
+      error.http_status = 404;
+      error.type = "not_found_error";
+      error.code = "no_cluster";
+      error.message = "this server is a node of its own and belongs to no cluster";
+      return of->reply.error(error);
+    }
+    const auto cluster = parts_.cluster();
+    const auto engine = parts_.engine.metrics();
+    return of->reply.json(cluster_json({cluster, engine, parts_.engine.streams_open()}));
   });
 }
 

@@ -1,12 +1,14 @@
 // The routes of the server: which request is answered by what.
 #pragma once
 
+#include "actors/cluster_picture.hpp"
 #include "actors/engine.hpp"
 #include "base/clock.hpp"
 #include "server/http_exchange.hpp"
 #include "server/http_metrics.hpp"
 #include "server/metrics_text.hpp"
 #include "server/openai_request.hpp"
+#include "server/progress_watch.hpp"
 #include "server/reply.hpp"
 #include "server/text_codec.hpp"
 
@@ -19,7 +21,8 @@ namespace troupe::server {
 
 struct api_options {
   request_rules rules;
-  std::vector<std::string> api_keys; // empty: everybody may
+  std::vector<std::string> api_keys;   // empty: everybody may
+  std::vector<std::string> admin_keys; // empty: nobody may
   bool metrics_need_key = false;
   std::string cors_origin;           // of browsers' pages that may ask; empty: none
   size_t aside_bytes_min = 16 << 10; // larger bodies are parsed and tokenised off the I/O threads
@@ -29,8 +32,9 @@ struct api_parts {
   actors::engine& engine; // these three outlive the server
   const class clock& clock;
   std::function<transport_metrics()> transport;
-  std::shared_ptr<const text_codec> codec; // shared with the answers under way
-  std::function<uint64_t()> seeds;         // any thread
+  std::shared_ptr<const text_codec> codec;          // shared with the answers under way
+  std::function<uint64_t()> seeds;                  // any thread
+  std::function<actors::cluster_picture()> cluster; // any thread; none: a node of its own
 };
 
 class api_handler final : public http_handler, public std::enable_shared_from_this<api_handler> {
@@ -49,13 +53,15 @@ private:
   static const std::vector<route>& routes();
   const route* find_route(const http_request& request, bool& path_known) const;
   std::optional<api_error> refusal_of(const http_request& request) const;
-  bool key_matches(std::string_view authorization) const;
+  std::optional<api_error> key_refusal_of(const http_request& request) const;
   class reply reply_for(const http_request& request) const;
 
   void get_models(const call_pointer& call);
   void get_model(const call_pointer& call);
   void get_live(const call_pointer& call);
   void get_ready(const call_pointer& call);
+  void get_progress(const call_pointer& call);
+  void get_cluster(const call_pointer& call);
   void get_version(const call_pointer& call);
   void get_metrics(const call_pointer& call);
   void post_completions(const call_pointer& call);
@@ -74,6 +80,7 @@ private:
   api_options options_;
   int64_t started_seconds_;
   mutable http_metrics metrics_;
+  progress_watch progress_;
 };
 
 } // namespace troupe::server

@@ -53,8 +53,10 @@ status check(const server_parts& parts, const server_options& options) {
   if (parts.codec == nullptr || parts.vocabulary == 0) {
     return out_of_range("a server needs a codec and a vocabulary");
   }
-  for (const std::string& key : options.api_keys) {
-    if (key.empty()) return out_of_range("an API key must not be empty");
+  for (const auto* keys : {&options.api_keys, &options.admin_keys}) {
+    for (const std::string& key : *keys) {
+      if (key.empty()) return out_of_range("an API key must not be empty");
+    }
   }
   return {};
 }
@@ -82,9 +84,11 @@ std::shared_ptr<api_handler> make_handler(const server_parts& parts, const serve
                 .clock = parts.clock,
                 .transport = [core = core.get()] { return snapshot(core->counters); },
                 .codec = parts.codec,
-                .seeds = parts.seeds},
+                .seeds = parts.seeds,
+                .cluster = parts.cluster},
       api_options{.rules = std::move(rules),
                   .api_keys = options.api_keys,
+                  .admin_keys = options.admin_keys,
                   .metrics_need_key = options.metrics_need_key,
                   .cors_origin = options.cors_origin,
                   .aside_bytes_min = options.aside_bytes_min});

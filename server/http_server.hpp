@@ -1,6 +1,7 @@
 // The HTTP front end: OpenAI's API, health and metrics over one engine.
 #pragma once
 
+#include "actors/cluster_picture.hpp"
 #include "actors/engine.hpp"
 #include "base/clock.hpp"
 #include "base/random.hpp"
@@ -23,7 +24,8 @@ struct server_options {
   uint32_t io_threads = 1;
   uint32_t connections_max = 4096; // over it: 503 and closed
   std::string served_model_name;
-  std::vector<std::string> api_keys; // empty: no key needed
+  std::vector<std::string> api_keys;   // empty: no key needed
+  std::vector<std::string> admin_keys; // empty: there is no admin route for anybody
   bool metrics_need_key = false;
   std::string cors_origin;           // "*" or one origin; empty: pages of other origins may not ask
   size_t aside_bytes_min = 16 << 10; // larger request bodies are parsed off the I/O threads
@@ -40,6 +42,7 @@ struct server_parts {
   sampling_defaults defaults;
   std::function<uint64_t()> seeds =
       entropy_seed; // for requests without a seed, and ids; any thread
+  std::function<actors::cluster_picture()> cluster = nullptr; // none: a node of its own; any thread
 };
 
 class http_server {
