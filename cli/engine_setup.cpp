@@ -18,30 +18,6 @@ tl::unexpected<setup_failure> failed(status why, int code) {
   return tl::make_unexpected(setup_failure{std::move(why), code});
 }
 
-// The node names its own options; people know them by their flags.
-status in_words_of_flags(const status& why) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> names = {{
-      {"positions_max", "--max-model-len"},
-      {"page_tokens", "--page-tokens"},
-      {"kv_bytes", "--kv-memory"},
-      {"step_tokens_max", "--max-batch-tokens"},
-      {"tokens_max", "--max-batch-tokens"},
-      {"sequences_max", "--max-running"},
-      {"queue_max", "--max-queued-requests"},
-      {"prefill_chunk_max", "--prefill-chunk"},
-      {"max_batch_size", "--max-batch-size"},
-      {"max_wait", "--max-wait-us"},
-      {"actor_threads", "--actor-threads"},
-      {"stages", "--attention-stages"},
-  }};
-  const std::string_view message = why.why();
-  const size_t space = std::min(message.find(' '), message.size());
-  for (const auto& [own, flag] : names)
-    if (message.substr(0, space) == own)
-      return status(why.code(), text(flag, message.substr(space)));
-  return why;
-}
-
 setup_result<std::unique_ptr<compute::executor>> make_executor(const device_settings& settings) {
   compute::cpu_options options;
   options.threads = settings.threads;
@@ -82,6 +58,29 @@ setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
 
 } // namespace
 
+status in_words_of_flags(const status& why) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> names = {{
+      {"positions_max", "--max-model-len"},
+      {"page_tokens", "--page-tokens"},
+      {"kv_bytes", "--kv-memory"},
+      {"step_tokens_max", "--max-batch-tokens"},
+      {"tokens_max", "--max-batch-tokens"},
+      {"sequences_max", "--max-running"},
+      {"queue_max", "--max-queued-requests"},
+      {"prefill_chunk_max", "--prefill-chunk"},
+      {"max_batch_size", "--max-batch-size"},
+      {"max_wait", "--max-wait-us"},
+      {"actor_threads", "--actor-threads"},
+      {"stages", "--attention-stages"},
+  }};
+  const std::string_view message = why.why();
+  const size_t space = std::min(message.find(' '), message.size());
+  for (const auto& [own, flag] : names)
+    if (message.substr(0, space) == own)
+      return status(why.code(), text(flag, message.substr(space)));
+  return why;
+}
+
 actors::node_options node_options_of(const engine_settings& settings) {
   actors::node_options out;
   out.positions_max = settings.max_model_len;
@@ -114,24 +113,31 @@ setup_result<std::string> model_directory_of(program& context, const model_setti
   return error ? settings.model : absolute.string();
 }
 
-setup_result<running_engine> start_engine(program& context, const engine_setup& setup) {
+setup_result<running_engine> load_only(program& context, const model_settings& model,
+                                       const device_settings& device) {
   running_engine out;
-  auto executor = make_executor(setup.device);
+  auto executor = make_executor(device);
   if (!executor) return tl::make_unexpected(executor.error());
   out.executor = std::move(*executor);
 
-  auto model = load_model(context, *out.executor, setup.model);
-  if (!model) return tl::make_unexpected(model.error());
-  out.model = std::move(*model);
+  auto loaded = load_model(context, *out.executor, model);
+  if (!loaded) return tl::make_unexpected(loaded.error());
+  out.model = std::move(*loaded);
+  return out;
+}
 
+setup_result<running_engine> start_engine(program& context, const engine_setup& setup) {
+  auto out = load_only(context, setup.model, setup.device);
+  if (!out) return out;
   engine_settings engine = setup.engine;
-  if (setup.adjust) setup.adjust(*out.model->description, engine);
-  auto node = actors::start_node(out.model, *out.executor, context.clock, node_options_of(engine));
+  if (setup.adjust) setup.adjust(*out->model->description, engine);
+  auto node =
+      actors::start_node(out->model, *out->executor, context.clock, node_options_of(engine));
   if (!node) {
     const bool wrong_setting = node.error().code() == status_code::invalid_argument;
     return failed(in_words_of_flags(node.error()), wrong_setting ? exit_usage : exit_failed);
   }
-  out.engine = std::move(*node);
+  out->engine = std::move(*node);
   return out;
 }
 

@@ -39,7 +39,15 @@ actors::node_options node_options_of(const engine_settings& settings);
 // The directory to use: the one that was asked for, or the built-in model's.
 setup_result<std::string> model_directory_of(program& context, const model_settings& settings);
 
-// Shows progress and the model's warnings on standard error.
+// Executor and model, without an engine. Shows progress and the model's warnings on standard error.
+setup_result<running_engine> load_only(program& context, const model_settings& model,
+                                       const device_settings& device);
+
+// An engine's complaint about one of its options, by the name people know it by: that of a flag, or
+// of the same setting in a file.
+status in_words_of_flags(const status& why);
+
+// The whole of it: a node of its own.
 setup_result<running_engine> start_engine(program& context, const engine_setup& setup);
 
 } // namespace troupe::cli

@@ -1,17 +1,22 @@
 // The troupe program. Reading main is reading what it is made of; only here and below cli/ are
 // argv, environment and signals touched.
 #include "base/clock.hpp"
+#include "base/text.hpp"
 #include "cli/bench.hpp"
 #include "cli/chat.hpp"
+#include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
+#include "cli/node.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
 #include "cli/simulate_capacity.hpp"
 #include "cli/tokenize.hpp"
+#include "cli/top.hpp"
 #include "cli/version.hpp"
 #include "storage/posix_file_system.hpp"
+#include "transport/ucx/ucx_environment.hpp"
 
 #include <unistd.h>
 
@@ -36,6 +41,9 @@ troupe::cli::environment_variables read_environment() {
 troupe::cli::command_list all_commands() {
   troupe::cli::command_list out;
   out.push_back(troupe::cli::make_serve());
+  out.push_back(troupe::cli::make_node());
+  troupe::cli::add_cluster_commands(out);
+  out.push_back(troupe::cli::make_top());
   out.push_back(troupe::cli::make_generate());
   out.push_back(troupe::cli::make_chat());
   out.push_back(troupe::cli::make_inspect());
@@ -50,6 +58,7 @@ troupe::cli::command_list all_commands() {
 } // namespace
 
 int main(int argc, char** argv) {
+  const auto prepared = troupe::transport::prepare_ucx_environment(argv); // may start us anew
   const auto closed =
       troupe::cli::keep_standard_descriptors(); // before any file can take their place
   troupe::cli::signal_watch signals;            // before any other thread
@@ -67,6 +76,7 @@ int main(int argc, char** argv) {
                                .input_is_terminal = isatty(STDIN_FILENO) == 1,
                                .variables = variables,
                                .commands = &commands};
+  if (!prepared.ok()) (void)err.write(troupe::text("warning: ", prepared.why(), "\n"));
   try {
     return troupe::cli::run_program(context, std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) { // of the standard library: no memory, no more threads

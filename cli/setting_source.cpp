@@ -11,8 +11,9 @@ namespace {
 constexpr std::string_view prefix = "TROUPE_";
 
 // TROUPE_CONFIG is read before anything else; the others belong to scripts and tests of this tree.
-constexpr std::array<std::string_view, 3> scripts_own = {"TROUPE_CONFIG", "TROUPE_PROGRAM",
-                                                         "TROUPE_URL"};
+// The secret of a cluster is no setting: there is no flag for it, and no dump shows it.
+constexpr std::array<std::string_view, 4> scripts_own = {"TROUPE_CONFIG", "TROUPE_PROGRAM",
+                                                         "TROUPE_URL", "TROUPE_CLUSTER_SECRET"};
 
 std::string option_name_of(std::string_view variable) {
   std::string out;

@@ -3,12 +3,15 @@
 
 #include "cli/bench.hpp"
 #include "cli/chat.hpp"
+#include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
+#include "cli/node.hpp"
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
 #include "cli/simulate_capacity.hpp"
 #include "cli/tokenize.hpp"
+#include "cli/top.hpp"
 #include "cli/version.hpp"
 
 #include <string>
@@ -19,6 +22,9 @@ namespace troupe::cli {
 inline command_list all_commands() {
   command_list out;
   out.push_back(make_serve());
+  out.push_back(make_node());
+  add_cluster_commands(out);
+  out.push_back(make_top());
   out.push_back(make_generate());
   out.push_back(make_chat());
   out.push_back(make_inspect());
