@@ -43,7 +43,9 @@ constexpr uint64_t window_slack = 128;              // of the receiver beyond th
 constexpr size_t idle_bytes_max = size_t{64} << 20; // of buffers kept for the next frame
 constexpr uint64_t offered_bytes_slack = uint64_t{64} << 20;
 constexpr duration control_every = std::chrono::microseconds(200); // while frames keep us busy
+constexpr duration timers_every = milliseconds(1);
 constexpr duration goodbye_max = std::chrono::seconds(2);
+constexpr duration ports_open = milliseconds(500); // for the rest of the links of a worker
 constexpr size_t description_unsent_max = 256 << 10;
 
 // Numbers of what epoll watches; sessions have numbers above.
@@ -74,7 +76,8 @@ struct session {
   std::optional<frame_gate<frame_buffer>> gate;
   std::unique_ptr<ucx_worker> worker; // from the acceptance on
   bool worker_asleep = false;         // armed: epoll says when it has work
-  time_point worker_busy{};
+  time_point worker_busy{}, up_at{};
+  bool shut = false;          // the ports of the worker
   uint64_t offered_bytes = 0; // of large frames on their way to us
   uint32_t bad_frames = 0, silent_beats = 0, stalled_beats = 0;
   uint64_t frames_taken = 0;         // by the peer, as it says
@@ -245,7 +248,7 @@ private:
   endpoint_counters shared_counters_; // what the progress thread counts
 
   // The progress thread's own.
-  time_point now_{}, next_beat_{}, next_control_{};
+  time_point now_{}, next_beat_{}, next_control_{}, next_timers_{};
   bool accepting_ = true;
   peer_book book_;
   std::map<uint64_t, std::unique_ptr<session>> sessions_;
@@ -363,7 +366,7 @@ bool ucx_endpoint_core::turn() {
     busy = true;
   }
   if (now_ >= next_control_) poll_control(0);
-  run_timers();
+  if (now_ >= next_timers_) run_timers();
   close_doomed();
   return busy;
 }
@@ -455,6 +458,7 @@ void ucx_endpoint_core::run_commands() {
 }
 
 void ucx_endpoint_core::run_timers() {
+  next_timers_ = now_ + timers_every;
   if (now_ >= next_beat_) beat();
   if (const auto due = book_.next_due(); due && *due <= now_)
     for (const auto& each : book_.due(now_)) dial(each);
@@ -476,6 +480,11 @@ void ucx_endpoint_core::beat() {
     session& s = *each;
     if (s.at != stage::up || s.doomed) continue;
     say(s, heartbeat_record{s.gate->next()});
+    if (!s.shut && now_ - s.up_at >= ports_open) {
+      s.shut = true;
+      if (!s.worker->shut_ports())
+        log::warn("transport: a port of UCX stays open: strangers must not reach this machine");
+    }
     if (++s.silent_beats * options_.heartbeat > options_.silence_max)
       doom(s, "nothing was heard of it");
     const bool waits = lanes_.posted_end(s.name()) > s.frames_taken;
@@ -781,6 +790,7 @@ void ucx_endpoint_core::become_up(session& s) {
   if (!book_.came_up(s.peer.identity, s.peer.address, now_))
     return doom(s, "the address book is full");
   s.at = stage::up;
+  s.up_at = now_;
   s.silent_beats = s.stalled_beats = 0;
   s.frames_taken = 1; // the probe
   last_trouble_.erase(s.name());

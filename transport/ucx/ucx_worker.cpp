@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "base/text.hpp"
+#include "transport/ucx/port_guard.hpp"
 
 #include <ucp/api/ucp.h>
 
@@ -100,6 +101,7 @@ struct ucx_worker::state {
   bool closed = false; // by us: nobody wants to hear anything any more
   size_t closing = 0;  // requests to close that have not ended
   int event_fd = -1;
+  port_guard ports;
   std::vector<std::byte> address;
   std::list<operation> operations; // destroyed after the worker: UCX reads and writes the bodies
 };
@@ -143,6 +145,7 @@ status ucx_worker::state::open(ucp_context_h context) {
   ucp_worker_params_t params{};
   params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
   params.thread_mode = UCS_THREAD_MODE_SINGLE;
+  const auto ports_before = listening_ports();
   if (const auto why = ucp_worker_create(context, &params, &worker); why != UCS_OK)
     return transport::failed("make a worker", why);
   ucp_am_handler_param_t handler{};
@@ -162,6 +165,7 @@ status ucx_worker::state::open(ucp_context_h context) {
   address.resize(bytes);
   std::memcpy(address.data(), own, bytes);
   ucp_worker_release_address(worker, own);
+  ports = port_guard(ports_before, address);
   return {};
 }
 
@@ -225,6 +229,10 @@ status ucx_worker::connect(std::span<const std::byte> address) {
     return failed("connect", why);
   }
   return {};
+}
+
+bool ucx_worker::shut_ports() const {
+  return state_->ports.shut();
 }
 
 void ucx_worker::close() {

@@ -65,6 +65,8 @@ public:
 
   // Once. Returns before the peer was reached: the first frame or link_failed() tells.
   status connect(std::span<const std::byte> address);
+  // The peer has connected: nobody else gets in from now on. False: a port stayed open.
+  bool shut_ports() const;
   // At once; frames under way end as not taken during the next calls of progress(), and nothing is
   // heard of any more. Not inside a call of the listener.
   void close();
