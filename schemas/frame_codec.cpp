@@ -237,7 +237,37 @@ result<frame_header> read_header(wire_header::Reader from, const frame_limits& l
   return out;
 }
 
-constexpr const char* state_name = "state of a voter";
+constexpr const char* acceptor_name = "state of a voter";
+constexpr const char* state_name = "state of a cluster";
+
+// -- what is kept somewhere as a message of its own
+
+template <class Wire, class State>
+result<std::vector<std::byte>> encode_kept(const State& state, const char* name,
+                                           const frame_limits& limits) {
+  if (auto valid = validate(state, limits); !valid.ok()) return fail(std::move(valid));
+  return encode_message({.what = name, .prefix_bytes = 0, .bytes_max = limits.header_bytes_max},
+                        [&state](capnp::MessageBuilder& message) {
+                          write(state, message.initRoot<Wire>());
+                        });
+}
+
+template <class Wire, class State>
+result<State> decode_kept(std::span<const std::byte> bytes, const char* name,
+                          const frame_limits& limits) {
+  if (bytes.size() > limits.header_bytes_max)
+    return fail(broken(name, text("has ", bytes.size(), " bytes")));
+  return decode_message<Wire>(
+      bytes, name, [name, &limits](typename Wire::Reader root) -> result<State> {
+        State out;
+        wire_budget budget;
+        read(root, out, limits, budget);
+        if (budget.problem() != nullptr)
+          return fail(broken(name, text("too many ", budget.problem())));
+        if (auto valid = validate(out, limits); !valid.ok()) return fail(std::move(valid));
+        return out;
+      });
+}
 
 } // namespace
 
@@ -267,28 +297,22 @@ result<frame_header> decode_frame(std::span<const std::byte> bytes, const frame_
 
 result<std::vector<std::byte>> encode_acceptor_state(const acceptor_state& state,
                                                      const frame_limits& limits) {
-  if (auto valid = validate(state, limits); !valid.ok()) return fail(std::move(valid));
-  return encode_message(
-      {.what = state_name, .prefix_bytes = 0, .bytes_max = limits.header_bytes_max},
-      [&state](capnp::MessageBuilder& message) {
-        write(state, message.initRoot<wire::AcceptorState>());
-      });
+  return encode_kept<wire::AcceptorState>(state, acceptor_name, limits);
 }
 
 result<acceptor_state> decode_acceptor_state(std::span<const std::byte> bytes,
                                              const frame_limits& limits) {
-  if (bytes.size() > limits.header_bytes_max)
-    return fail(broken(state_name, text("has ", bytes.size(), " bytes")));
-  return decode_message<wire::AcceptorState>(
-      bytes, state_name, [&limits](wire::AcceptorState::Reader root) -> result<acceptor_state> {
-        acceptor_state out;
-        wire_budget budget;
-        read(root, out, limits, budget);
-        if (budget.problem() != nullptr)
-          return fail(broken(state_name, text("too many ", budget.problem())));
-        if (auto valid = validate(out, limits); !valid.ok()) return fail(std::move(valid));
-        return out;
-      });
+  return decode_kept<wire::AcceptorState, acceptor_state>(bytes, acceptor_name, limits);
+}
+
+result<std::vector<std::byte>> encode_cluster_state(const cluster_state& state,
+                                                    const frame_limits& limits) {
+  return encode_kept<wire::ClusterState>(state, state_name, limits);
+}
+
+result<cluster_state> decode_cluster_state(std::span<const std::byte> bytes,
+                                           const frame_limits& limits) {
+  return decode_kept<wire::ClusterState, cluster_state>(bytes, state_name, limits);
 }
 
 } // namespace troupe::schemas

@@ -34,4 +34,10 @@ result<std::vector<std::byte>> encode_acceptor_state(const acceptor_state& state
 result<acceptor_state> decode_acceptor_state(std::span<const std::byte> bytes,
                                              const frame_limits& limits = {});
 
+// What is kept outside the nodes, likewise.
+result<std::vector<std::byte>> encode_cluster_state(const cluster_state& state,
+                                                    const frame_limits& limits = {});
+result<cluster_state> decode_cluster_state(std::span<const std::byte> bytes,
+                                           const frame_limits& limits = {});
+
 } // namespace troupe::schemas

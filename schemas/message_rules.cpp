@@ -245,4 +245,8 @@ status validate(const acceptor_state& state, const frame_limits& limits) {
   return check(state, limits);
 }
 
+status validate(const cluster_state& state, const frame_limits& limits) {
+  return check(state, limits);
+}
+
 } // namespace troupe::schemas

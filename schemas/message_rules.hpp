@@ -11,5 +11,6 @@ namespace troupe::schemas {
 // `corrupt` with the field and the numbers that disagree.
 status validate(const frame_header& header, const frame_limits& limits);
 status validate(const acceptor_state& state, const frame_limits& limits);
+status validate(const cluster_state& state, const frame_limits& limits);
 
 } // namespace troupe::schemas

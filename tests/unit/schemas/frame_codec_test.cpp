@@ -240,6 +240,20 @@ TEST(acceptor_codec, states_come_back_as_they_were) {
   }
 }
 
+TEST(cluster_state_codec, states_come_back_as_they_were_and_damage_does_no_harm) {
+  random_frames frames(11);
+  const random_key key{.seed = 12, .subsystem = random_subsystem::faults};
+  for (uint64_t i = 0; i < 300; ++i) {
+    const auto state = frames.acceptor().value;
+    auto bytes = *encode_cluster_state(state);
+    EXPECT_EQ(*decode_cluster_state(bytes), state);
+    bytes[random_below(key, i, bytes.size())] ^= std::byte{1};
+    const auto read = decode_cluster_state(bytes);
+    EXPECT_TRUE(!read || validate(*read, {}).ok());
+  }
+  EXPECT_FALSE(decode_cluster_state({}).has_value());
+}
+
 TEST(acceptor_codec, damaged_states_do_no_harm) {
   const random_key key{.seed = 10, .subsystem = random_subsystem::faults};
   random_frames frames(10);
