@@ -36,10 +36,14 @@ public:
     if (!loss.names_kept) names_ = synced_names_;
     for (auto& [name, file] : names_) {
       if (loss.bytes == lost_power::contents::lost) file->now = file->synced;
-      // Half of what was written, then zeros.
-      if (loss.bytes == lost_power::contents::torn && file->now != file->synced)
-        std::fill(file->now.begin() + static_cast<long>(file->now.size() / 2), file->now.end(),
-                  std::byte{0});
+      // Half of what was written, then zeros. What is added to does not suffer.
+      if (loss.bytes == lost_power::contents::torn && file->now != file->synced) {
+        const bool added = file->now.size() > file->synced.size() &&
+                           std::equal(file->synced.begin(), file->synced.end(), file->now.begin());
+        const size_t safe = added ? file->synced.size() : 0;
+        std::fill(file->now.begin() + static_cast<long>(safe + (file->now.size() - safe) / 2),
+                  file->now.end(), std::byte{0});
+      }
       file->synced = file->now;
     }
     synced_names_ = names_;
