@@ -33,7 +33,7 @@ def arguments():
     out.add_argument("--no-faults", action="store_true", help="a soak: nothing may be recovered from")
     out.add_argument("--dir", help="folder of the cluster; kept (default: a temporary one)")
     out.add_argument("--up", action="append", default=[], metavar="FLAG", help="more flags of cluster up")
-    out.add_argument("--json", action="store_true")
+    out.add_argument("--verbose", action="store_true", help="a line for each fault")
     return out.parse_args()
 
 
@@ -88,13 +88,6 @@ class SplitInjector(Injector):
         super().__init__(*args)
         self.parts = []
 
-    async def wait_until_well(self):
-        began = time.monotonic()
-        # While the node is away the others have recovered; ask before it comes back into the epoch.
-        well = await super().wait_until_well()
-        del began
-        return well
-
     async def strike(self, fault):
         watcher = asyncio.create_task(self.watch(fault))
         try:
@@ -148,6 +141,8 @@ def report(options, load, injector, before, after):
               f"\n    expected {expected.choices}")
     for trouble in injector.trouble[:10]:
         print(f"  trouble: {trouble}")
+    if options.verbose:
+        print("\n".join(figures.lines(injector.struck, load.answers, injector.cluster.names)))
     if injector.struck:
         print(figures.table(injector.struck, load.answers))
     if injector.parts:

@@ -60,7 +60,7 @@ class DevCluster:
         await asyncio.to_thread(self.look)
 
     async def ended(self, name, within_s):
-        """Waits until the process has ended; whether it did. Its exit code is its parent's to know."""
+        """Waits until the process has ended; whether it did. (Its exit code is its parent's to know.)"""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if not alive(self.pids[name]):

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from datetime import datetime, timezone
 from dataclasses import dataclass, field
 
 
@@ -14,6 +15,8 @@ class Fault:
     pause_s: float  # before it, with everything well
     lasts_s: float  # until the node is let go or started again
     struck: float = 0.0  # monotonic seconds
+    url: str = ""  # its door
+    clock: str = ""  # of the day, as logs have it
     over: float = 0.0
     well: float = 0.0  # everything serves again
 
@@ -56,7 +59,9 @@ class Injector:
     async def strike(self, fault):
         name = self.cluster.names[fault.node]
         pid = self.cluster.pid(name)
+        fault.url = self.cluster.urls[name]
         fault.struck = time.monotonic()
+        fault.clock = datetime.now(timezone.utc).strftime("%H:%M:%S.%f")[:-3]
         if fault.kind == "kill":
             os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(fault.lasts_s)
@@ -67,9 +72,8 @@ class Injector:
             os.kill(pid, signal.SIGCONT)
         elif fault.kind == "drain":
             os.kill(pid, signal.SIGTERM)
-            code = await self.cluster.ended(name, self.well_within_s)
-            if code != 0:
-                self.trouble.append(f"{name} drained with exit code {code}")
+            if not await self.cluster.ended(name, self.well_within_s):
+                self.trouble.append(f"{name} has not drained within {self.well_within_s} s")
             await self.cluster.restart(name)
         fault.over = time.monotonic()
 

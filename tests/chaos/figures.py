@@ -11,8 +11,8 @@ def percentile(values, p):
 
 def interruptions(fault, answers, reach_s=5.0):
     """Of each stream under way when it struck: the longest silence that reaches into the time after it, less
-    what the stream usually needs between two events."""
-    out = []
+    what the stream usually needs between two events. Two lists: streams of other doors, and of the node struck."""
+    elsewhere, own = [], []
     for answer in answers:
         times = [answer.began, *answer.times]
         if not times or times[-1] < fault.struck or answer.began > fault.struck:
@@ -21,15 +21,28 @@ def interruptions(fault, answers, reach_s=5.0):
         usual = percentile([gap for gap, _, _ in gaps], 50)
         hit = [gap for gap, a, b in gaps if b >= fault.struck and a <= fault.struck + reach_s]
         if hit:
-            out.append(max(0.0, max(hit) - usual))
-    return out
+            (own if answer.door_at(fault.struck) == fault.url else elsewhere).append(max(0.0, max(hit) - usual))
+    return elsewhere, own
+
+
+def worst_ms(seconds):
+    return f"{max(seconds, default=0) * 1000:.0f}"
+
+
+def lines(faults, answers, names):
+    """One per fault, for whoever looks for the reason of a long one."""
+    for fault in faults:
+        elsewhere, own = interruptions(fault, answers)
+        yield (f"{fault.clock} {fault.kind} {names[fault.node]} for {fault.lasts_s:.2f} s: {len(elsewhere)} + {len(own)} "
+               f"streams, interrupted {worst_ms(elsewhere)} and, at its own door, {worst_ms(own)} ms at most; all well after {fault.well - fault.struck:.2f} s")
 
 
 def table(faults, answers):
-    lines = ["| fault | how often | streams under way | interruption p50 ms | p99 ms | max ms |", "|---|---|---|---|---|---|"]
+    rows = ["| fault | how often | door | streams under way | interruption p50 ms | p99 ms | max ms |", "|---|---|---|---|---|---|---|"]
     for kind in dict.fromkeys(f.kind for f in faults):
         mine = [f for f in faults if f.kind == kind]
-        hit = [ms * 1000 for f in mine for ms in interruptions(f, answers)]
-        lines.append(f"| {kind} | {len(mine)} | {len(hit)} | {percentile(hit, 50):.0f} | {percentile(hit, 99):.0f} "
-                     f"| {max(hit, default=0):.0f} |")
-    return "\n".join(lines)
+        for place, door in enumerate(("of another node", "of this node")):
+            hit = [seconds * 1000 for f in mine for seconds in interruptions(f, answers)[place]]
+            rows.append(f"| {kind} | {len(mine)} | {door} | {len(hit)} | {percentile(hit, 50):.0f} "
+                        f"| {percentile(hit, 99):.0f} | {max(hit, default=0):.0f} |")
+    return "\n".join(rows)

@@ -17,6 +17,7 @@ class Answer:
 
     choices: dict = field(default_factory=dict)
     times: list = field(default_factory=list)  # monotonic seconds of the events with content
+    doors: list = field(default_factory=list)  # (monotonic seconds, URL) of every attempt
     began: float = 0.0
     ended: float = 0.0
     attempts: int = 0
@@ -40,6 +41,9 @@ class Answer:
             if text or choice.get("finish_reason"):
                 self.times.append(now)
 
+    def door_at(self, when):
+        return max((at, url) for at, url in self.doors if at <= when)[1]
+
     def same_as(self, other):
         return self.choices == other.choices
 
@@ -55,6 +59,7 @@ async def ask(doors, asked, first_door, started=None):
         urls = doors()
         url = urls[door % len(urls)]
         out.attempts += 1
+        out.doors.append((time.monotonic(), url))
         out.resumed += bool(last_id)
         try:
             async for event in events(url, asked.path, asked.body, last_id):
