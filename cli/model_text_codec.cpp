@@ -71,7 +71,7 @@ result<std::string> render_chat(const actors::engine& engine, const clock& time,
   inputs.eos_token = tokenizer.eos_token();
   inputs.pad_token = tokenizer.pad_token();
   inputs.unk_token = tokenizer.unk_token();
-  inputs.now_unix_s = time.wall_seconds();
+  inputs.now_unix_s = input.created.value_or(time.wall_seconds());
   return chat_template->render(inputs);
 }
 

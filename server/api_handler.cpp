@@ -3,14 +3,13 @@
 
 #include "base/text.hpp"
 #include "server/admin.hpp"
-#include "server/generation_session.hpp"
+#include "server/api_call.hpp"
 #include "server/json_text.hpp"
 #include "server/openai_logprobs.hpp"
 #include "server/request_preparation.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 
 namespace troupe::server {
@@ -33,49 +32,6 @@ bool equal_in_constant_time(std::string_view given, std::string_view wanted) {
   return difference == 0;
 }
 
-std::string_view bearer_key(std::string_view authorization) {
-  static constexpr std::string_view scheme = "bearer ";
-  if (authorization.size() < scheme.size()) return {};
-  for (size_t i = 0; i < scheme.size(); ++i) {
-    const char c = authorization[i];
-    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != scheme[i]) return {};
-  }
-  authorization.remove_prefix(scheme.size());
-  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
-  return authorization;
-}
-
-api_result<std::optional<time_point>> deadline_of(const http_request& request, uint32_t ms_max,
-                                                  time_point now) {
-  const std::string_view value = request.field("x-request-deadline-ms");
-  if (value.empty()) return std::nullopt;
-  uint64_t ms = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
-  if (error == std::errc{} && end == value.data() + value.size() && ms >= 1 && ms <= ms_max) {
-    return now + std::chrono::milliseconds(ms);
-  }
-  return refuse(invalid_field("X-Request-Deadline-Ms",
-                              text("X-Request-Deadline-Ms must be an integer between 1 and ",
-                                   ms_max, ", got ", in_quotes(value))));
-}
-
-answer_shape shape_of(const answer_request& request, const prepared_request& prepared) {
-  answer_shape shape;
-  shape.chat = request.chat;
-  shape.echo = request.echo;
-  shape.logprobs = request.generation.top_logprobs.has_value();
-  shape.prompt_logprobs = request.generation.prompt_logprobs;
-  shape.include_usage = request.include_usage;
-  shape.continuous_usage = request.continuous_usage;
-  shape.event_ids = request.event_ids;
-  shape.choices = request.generation.choices;
-  shape.echoes = prepared.echoes;
-  for (const auto& generation : prepared.generations) {
-    shape.prompt_tokens.push_back(static_cast<uint32_t>(generation.prompt.size()));
-  }
-  return shape;
-}
-
 bool needs_admin_key(std::string_view path) {
   return path == "/admin" || path.starts_with("/admin/");
 }
@@ -96,15 +52,17 @@ bool is_among(std::string_view given, const std::vector<std::string>& keys) {
 
 } // namespace
 
-struct api_handler::call {
-  http_request request;
-  std::shared_ptr<http_exchange> exchange; // until answered: this is what keeps it
-  class reply reply;
-  time_point arrived;
-  // What preparation left for the strand.
-  std::optional<http_response> response;
-  std::optional<generation_session::args> session;
-};
+std::string_view bearer_key(std::string_view authorization) {
+  static constexpr std::string_view scheme = "bearer ";
+  if (authorization.size() < scheme.size()) return {};
+  for (size_t i = 0; i < scheme.size(); ++i) {
+    const char c = authorization[i];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != scheme[i]) return {};
+  }
+  authorization.remove_prefix(scheme.size());
+  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
+  return authorization;
+}
 
 struct api_handler::route {
   std::string_view method;
@@ -116,6 +74,8 @@ const std::vector<api_handler::route>& api_handler::routes() {
   static const std::vector<route> table = {
       {"POST", "/v1/completions", &api_handler::post_completions},
       {"POST", "/v1/chat/completions", &api_handler::post_chat},
+      {"GET", "/v1/completions/", &api_handler::get_completion},
+      {"GET", "/v1/chat/completions/", &api_handler::get_chat},
       {"GET", "/v1/models", &api_handler::get_models},
       {"GET", "/v1/models/", &api_handler::get_model},
       {"GET", "/health", &api_handler::get_ready},
@@ -201,12 +161,8 @@ reply api_handler::reply_for(const http_request& request) const {
   const route* found = find_route(request, path_known);
   std::string id(request.field("x-request-id"));
   if (id.empty() || id.size() > request_id_bytes_max || !printable(id)) {
-    static constexpr char digits[] = "0123456789abcdef";
-    id.clear();
-    for (int part = 0; part < 2; ++part) {
-      const uint64_t bits = parts_.seeds();
-      for (int shift = 60; shift >= 0; shift -= 4) id += digits[(bits >> shift) & 15];
-    }
+    const uint64_t high = parts_.seeds();
+    id = own_name(high, parts_.seeds());
   }
   return {metrics_, found == nullptr ? "other" : std::string(found->path), std::move(id),
           options_.cors_origin};
@@ -242,9 +198,7 @@ void api_handler::handle(http_request request, const std::shared_ptr<http_exchan
   auto made = std::make_shared<call>(call{.request = std::move(request),
                                           .exchange = exchange,
                                           .reply = std::move(reply),
-                                          .arrived = parts_.clock.now(),
-                                          .response = {},
-                                          .session = {}});
+                                          .arrived = parts_.clock.now()});
   if (made->request.method == "OPTIONS") return options(made);
   (this->*found->handler)(made); // refuse_early() let only known routes pass
 }
@@ -257,7 +211,7 @@ void api_handler::options(const call_pointer& call) {
     response.fields.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
     response.fields.emplace_back(
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, X-Request-Id, X-Request-Deadline-Ms");
+        "Authorization, Content-Type, Last-Event-ID, X-Request-Id, X-Request-Deadline-Ms");
     response.fields.emplace_back("Access-Control-Max-Age", "600");
   }
   call->exchange->respond(std::move(response));
@@ -356,61 +310,14 @@ void api_handler::get_metrics(const call_pointer& call) {
     const actors::engine_metrics engine = parts_.engine.metrics();
     const transport_metrics transport = parts_.transport();
     const http_metrics::counts requests = metrics_.snapshot();
-    return of->reply.content(metrics_text({engine, transport, requests, options_.rules.model_name}),
+    const storage::journal_counters journal = parts_.journal->counters();
+    return of->reply.content(metrics_text({engine,
+                                           transport,
+                                           requests,
+                                           options_.rules.model_name,
+                                           {journal, streams_resumed_.load()}}),
                              metrics_content_type);
   });
-}
-
-void api_handler::post_completions(const call_pointer& call) {
-  answer(call, false);
-}
-void api_handler::post_chat(const call_pointer& call) {
-  answer(call, true);
-}
-
-void api_handler::answer(const call_pointer& call, bool chat) {
-  auto prepare_call = [this, keep = shared_from_this(), call, chat]() -> api_result<void> {
-    const request_rules& rules = options_.rules;
-    auto deadline = deadline_of(call->request, rules.limits.deadline_ms_max, call->arrived);
-    if (!deadline) return refuse(std::move(deadline.error()));
-    auto request =
-        chat ? parse_chat(call->request.body, rules) : parse_completion(call->request.body, rules);
-    if (!request) return refuse(std::move(request.error()));
-    auto prepared = prepare(*request, {rules, *parts_.codec, parts_.seeds});
-    if (!prepared) return refuse(std::move(prepared.error()));
-    answer_shape shape = shape_of(*request, *prepared);
-    shape.id = text(chat ? "chatcmpl-" : "cmpl-",
-                    request->request_id.empty() ? call->reply.request_id() : request->request_id);
-    shape.created = parts_.clock.wall_seconds();
-    shape.model = rules.model_name;
-    shape.fingerprint = parts_.engine.fingerprint();
-    shape.codec = parts_.codec.get();
-    for (size_t i = 0; i < prepared->generations.size(); ++i) {
-      auto& generation = prepared->generations[i];
-      generation.id = prepared->generations.size() == 1 ? shape.id : text(shape.id, '-', i);
-      generation.deadline = *deadline;
-    }
-    call->session.emplace(generation_session::args{.engine = parts_.engine,
-                                                   .generations = std::move(prepared->generations),
-                                                   .shape = std::move(shape),
-                                                   .stream = request->stream,
-                                                   .reply = call->reply});
-    return {};
-  };
-  auto work = [call, prepare_call = std::move(prepare_call)] {
-    if (auto done = prepare_call(); !done) call->response = call->reply.error(done.error());
-    call->request.body.clear();
-    call->request.body.shrink_to_fit();
-  };
-  auto then = [call] {
-    if (call->response) return call->exchange->respond(std::move(*call->response));
-    generation_session::start(call->exchange, std::move(*call->session));
-  };
-  if (call->request.body.size() < options_.aside_bytes_min) {
-    work();
-    return then();
-  }
-  call->exchange->run_aside(std::move(work), std::move(then));
 }
 
 void api_handler::post_tokenize(const call_pointer& call) {

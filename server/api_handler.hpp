@@ -4,6 +4,7 @@
 #include "actors/cluster_picture.hpp"
 #include "actors/engine.hpp"
 #include "base/clock.hpp"
+#include "server/event_id.hpp"
 #include "server/http_exchange.hpp"
 #include "server/http_metrics.hpp"
 #include "server/metrics_text.hpp"
@@ -11,7 +12,9 @@
 #include "server/progress_watch.hpp"
 #include "server/reply.hpp"
 #include "server/text_codec.hpp"
+#include "storage/request_journal.hpp"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,15 +29,17 @@ struct api_options {
   bool metrics_need_key = false;
   std::string cors_origin;           // of browsers' pages that may ask; empty: none
   size_t aside_bytes_min = 16 << 10; // larger bodies are parsed and tokenised off the I/O threads
+  bool event_ids = true;             // in streams whose request does not say
 };
 
 struct api_parts {
   actors::engine& engine; // these three outlive the server
   const class clock& clock;
   std::function<transport_metrics()> transport;
-  std::shared_ptr<const text_codec> codec;          // shared with the answers under way
-  std::function<uint64_t()> seeds;                  // any thread
-  std::function<actors::cluster_picture()> cluster; // any thread; none: a node of its own
+  std::shared_ptr<const text_codec> codec;           // shared with the answers under way
+  std::function<uint64_t()> seeds;                   // any thread
+  std::function<actors::cluster_picture()> cluster;  // any thread; none: a node of its own
+  std::shared_ptr<storage::request_journal> journal; // shared with the answers under way
 };
 
 class api_handler final : public http_handler, public std::enable_shared_from_this<api_handler> {
@@ -70,7 +75,16 @@ private:
   void post_detokenize(const call_pointer& call);
   void options(const call_pointer& call);
 
+  void get_completion(const call_pointer& call);
+  void get_chat(const call_pointer& call);
+
   void answer(const call_pointer& call, bool chat);
+  void answer_again(const call_pointer& call, bool chat);
+  // The request behind the response's id in the path, or why there is none to be had.
+  api_result<storage::request_journal::entry_pointer> journaled_request_of(const call& call,
+                                                                           bool chat);
+  api_result<void> prepare_answer(call& call, bool chat);
+  answer_identity identity_of(const call& call, bool chat, const answer_request& request) const;
   // Computes a response with `work`, aside when the body is large or `always_aside`.
   void respond_with(const call_pointer& call, bool always_aside,
                     std::function<http_response(const call_pointer&)> work);
@@ -80,6 +94,7 @@ private:
   api_options options_;
   int64_t started_seconds_;
   mutable http_metrics metrics_;
+  std::atomic<uint64_t> streams_resumed_ = 0;
   progress_watch progress_;
 };
 

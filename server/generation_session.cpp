@@ -3,9 +3,31 @@
 #include "server/generation_session.hpp"
 
 #include "base/check.hpp"
+#include "server/resumption.hpp"
 #include "server/sse.hpp"
 
+#include <utility>
+
 namespace troupe::server {
+namespace {
+
+// What the client may rely on when its connection breaks: whether the response's id is enough, and
+// what that outlives, or whether it has to repeat the request.
+const char* name_of(storage::kept_in where) {
+  switch (where) {
+    case storage::kept_in::none:
+      return "request";
+    case storage::kept_in::memory:
+      return "memory";
+    case storage::kept_in::disk:
+      return "disk";
+    case storage::kept_in::cluster:
+      return "cluster";
+  }
+  return "request";
+}
+
+} // namespace
 
 void generation_session::start(const std::shared_ptr<http_exchange>& exchange, args with) {
   auto session = std::make_shared<generation_session>(exchange, std::move(with));
@@ -17,9 +39,17 @@ generation_session::generation_session(const std::shared_ptr<http_exchange>& exc
     : engine_(with.engine),
       exchange_(exchange),
       generations_(std::move(with.generations)),
-      reply_(std::move(with.reply)) {
+      choices_(with.shape.choices),
+      reply_(std::move(with.reply)),
+      from_(std::move(with.from)),
+      journal_(std::move(with.journal)),
+      entry_(std::move(with.entry)) {
   TROUPE_CHECK(!generations_.empty());
-  if (with.stream) {
+  TROUPE_CHECK(with.stream || !from_);
+  TROUPE_CHECK((journal_ != nullptr) == entry_.has_value());
+  if (with.stream && from_) {
+    stream_.emplace(std::move(with.shape), *from_);
+  } else if (with.stream) {
     stream_.emplace(std::move(with.shape));
   } else {
     whole_.emplace(std::move(with.shape));
@@ -29,10 +59,14 @@ generation_session::generation_session(const std::shared_ptr<http_exchange>& exc
 void generation_session::submit() {
   handles_.reserve(generations_.size());
   for (size_t i = 0; i < generations_.size(); ++i) {
-    auto handle = engine_.submit(std::move(generations_[i]),
-                                 [weak = weak_from_this(), i](dataflow::stream_event event) {
-                                   if (auto self = weak.lock()) self->push(i, std::move(event));
-                                 });
+    actors::engine::received_so_far received;
+    if (from_) received = received_of(*from_, i, choices_);
+    auto handle = engine_.submit(
+        std::move(generations_[i]),
+        [weak = weak_from_this(), i](dataflow::stream_event event) {
+          if (auto self = weak.lock()) self->push(i, std::move(event));
+        },
+        std::move(received));
     if (!handle) {
       std::string unused;
       return end_in_failure(error_of(handle.error()), unused);
@@ -40,6 +74,30 @@ void generation_session::submit() {
     handles_.push_back(*handle);
   }
   generations_.clear();
+  if (entry_) journal();
+}
+
+// While the disk works the engine does too.
+void generation_session::journal() {
+  journaling_ = true;
+  std::string body = std::exchange(entry_->body, {});
+  storage::journaled_request entry = *entry_;
+  entry.body = std::move(body);
+  journal_->put(std::move(entry),
+                [weak_self = weak_from_this(), weak = exchange_](storage::kept_in where) {
+                  const auto exchange = weak.lock();
+                  if (exchange == nullptr) return;
+                  exchange->post([weak_self, where] {
+                    if (auto self = weak_self.lock()) self->journaled(where);
+                  });
+                });
+}
+
+void generation_session::journaled(storage::kept_in where) {
+  if (!journaling_) return; // too late: the client has been told
+  journaling_ = false;
+  kept_in_ = where;
+  drain();
 }
 
 // The engine waits for nobody: the event is left here and looked at later, with those that came
@@ -60,6 +118,7 @@ void generation_session::push(size_t prompt, dataflow::stream_event event) {
 }
 
 void generation_session::drain() {
+  if (journaling_) return; // journaled() comes back
   std::vector<arrival> arrivals;
   {
     const std::lock_guard lock(mutex_);
@@ -92,6 +151,7 @@ bool generation_session::take(const arrival& from, std::string& bytes) {
   bytes += stream_->add(from.prompt, from.event);
   if (!stream_->complete()) return true;
   bytes += stream_->end();
+  if (entry_) journal_->finish(entry_->response_id, entry_->nonce);
   over_ = true;
   return false;
 }
@@ -99,7 +159,7 @@ bool generation_session::take(const arrival& from, std::string& bytes) {
 void generation_session::begin_stream(http_exchange& exchange, std::string& bytes) {
   if (begun_) return;
   begun_ = true;
-  exchange.begin_stream(reply_.stream_head());
+  exchange.begin_stream(reply_.stream_head(name_of(kept_in_)));
   bytes += stream_->begin();
 }
 
@@ -132,6 +192,8 @@ void generation_session::client_gone() {
 void generation_session::silent() {
   const auto exchange = exchange_.lock();
   if (over_ || !stream_ || exchange == nullptr) return;
+  // A disk that hangs holds nobody up for longer than this.
+  if (journaling_) return journaled(storage::kept_in::none);
   std::string bytes;
   begin_stream(*exchange, bytes);
   bytes += sse_ping;

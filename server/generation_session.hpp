@@ -5,6 +5,7 @@
 #include "server/http_exchange.hpp"
 #include "server/openai_response.hpp"
 #include "server/reply.hpp"
+#include "storage/request_journal.hpp"
 
 #include <memory>
 #include <mutex>
@@ -24,6 +25,11 @@ public:
     answer_shape shape;
     bool stream = false;
     class reply reply;
+    // Of a stream. What the client has already; absent: nothing.
+    std::optional<stream_position> from = std::nullopt;
+    // Where the request is noted, and what of it; both or none.
+    std::shared_ptr<storage::request_journal> journal = nullptr; // shared with the server
+    std::optional<storage::journaled_request> entry = std::nullopt;
   };
 
   // Submits all generations, or answers why that cannot be.
@@ -44,6 +50,8 @@ private:
   void submit();
   void push(size_t prompt, dataflow::stream_event event); // any thread
   void drain();
+  void journal();
+  void journaled(storage::kept_in where);
   // False when the answer ended with this event.
   bool take(const arrival& from, std::string& bytes);
   void begin_stream(http_exchange& exchange, std::string& bytes);
@@ -53,7 +61,13 @@ private:
   actors::engine& engine_;
   std::weak_ptr<http_exchange> exchange_;
   std::vector<dataflow::generation_request> generations_; // until submitted
+  uint32_t choices_;
   reply reply_;
+  std::optional<stream_position> from_;
+  std::shared_ptr<storage::request_journal> journal_;
+  std::optional<storage::journaled_request> entry_; // its body until it has been handed over
+  bool journaling_ = false; // no byte of the answer is sent until it is known what can be resumed
+  storage::kept_in kept_in_ = storage::kept_in::none;
   std::optional<stream_answer> stream_; // one of the two
   std::optional<whole_answer> whole_;
   std::vector<actors::request_handle> handles_;

@@ -85,13 +85,17 @@ std::shared_ptr<api_handler> make_handler(const server_parts& parts, const serve
                 .transport = [core = core.get()] { return snapshot(core->counters); },
                 .codec = parts.codec,
                 .seeds = parts.seeds,
-                .cluster = parts.cluster},
+                .cluster = parts.cluster,
+                .journal = parts.journal != nullptr
+                               ? parts.journal
+                               : std::make_shared<storage::request_journal>(parts.clock)},
       api_options{.rules = std::move(rules),
                   .api_keys = options.api_keys,
                   .admin_keys = options.admin_keys,
                   .metrics_need_key = options.metrics_need_key,
                   .cors_origin = options.cors_origin,
-                  .aside_bytes_min = options.aside_bytes_min});
+                  .aside_bytes_min = options.aside_bytes_min,
+                  .event_ids = options.event_ids});
 }
 
 } // namespace

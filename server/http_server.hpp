@@ -9,6 +9,7 @@
 #include "server/limits.hpp"
 #include "server/openai_request.hpp"
 #include "server/text_codec.hpp"
+#include "storage/request_journal.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -29,6 +30,7 @@ struct server_options {
   bool metrics_need_key = false;
   std::string cors_origin;           // "*" or one origin; empty: pages of other origins may not ask
   size_t aside_bytes_min = 16 << 10; // larger request bodies are parsed off the I/O threads
+  bool event_ids = true;             // in streams whose request does not say otherwise
   connection_limits connection;
   request_limits request;
 };
@@ -43,6 +45,9 @@ struct server_parts {
   std::function<uint64_t()> seeds =
       entropy_seed; // for requests without a seed, and ids; any thread
   std::function<actors::cluster_picture()> cluster = nullptr; // none: a node of its own; any thread
+  // Where the requests of streams are noted, so that they can be resumed by their id. Shared with
+  // the answers under way; none: in memory, bounded, for this server alone.
+  std::shared_ptr<storage::request_journal> journal = nullptr;
 };
 
 class http_server {

@@ -171,6 +171,24 @@ void write_vllm(metrics_writer& out, const actors::engine_metrics& from) {
   out.sample(finished(finish_reason::failed), "finished_reason=\"error\"");
 }
 
+void write_resume(metrics_writer& out, const resume_metrics& from) {
+  const auto& journal = from.journal;
+  out.counter("troupe_streams_resumed_total", "Streams that went on after an event.",
+              from.streams_resumed);
+  out.gauge("troupe_journal_entries", "Requests that can be resumed by their id.", journal.entries);
+  out.gauge("troupe_journal_entry_bytes", "Bytes of these.", journal.entry_bytes);
+  out.gauge("troupe_journal_disk_bytes", "Bytes of the journal on the disk.",
+            journal.segment_bytes);
+  out.counter("troupe_journal_put_total", "Requests noted for clients.", journal.put);
+  out.counter("troupe_journal_absorbed_total", "Requests noted for other nodes.", journal.absorbed);
+  out.counter("troupe_journal_refused_total", "Requests too large to be noted.", journal.refused);
+  out.counter("troupe_journal_evicted_total", "Requests let go for lack of room.", journal.evicted);
+  out.counter("troupe_journal_expired_total", "Requests let go because of their age.",
+              journal.expired);
+  out.counter("troupe_journal_write_failures_total", "Batches that did not reach the disk.",
+              journal.write_failures);
+}
+
 } // namespace
 
 std::string escaped_label(std::string_view value) {
@@ -194,6 +212,7 @@ std::string metrics_text(const metrics_page& page) {
   write_experts(own, page.engine);
   metrics_writer transport("");
   write_transport(transport, page.transport, page.requests);
+  write_resume(transport, page.resume);
   metrics_writer vllm(model);
   write_vllm(vllm, page.engine);
   return own.take() + transport.take() + vllm.take();

@@ -3,6 +3,7 @@
 
 #include "actors/engine.hpp"
 #include "server/http_metrics.hpp"
+#include "storage/request_journal.hpp"
 
 #include <cstdint>
 #include <string>
@@ -22,11 +23,17 @@ struct transport_metrics {
   uint64_t bad_messages = 0;
 };
 
+struct resume_metrics {
+  storage::journal_counters journal;
+  uint64_t streams_resumed = 0;
+};
+
 struct metrics_page {
   const actors::engine_metrics& engine;
   const transport_metrics& transport;
   const http_metrics::counts& requests;
   std::string_view model_name;
+  resume_metrics resume = {};
 };
 
 // Own series (troupe_*) and the ones dashboards made for vLLM look for (vllm:*).

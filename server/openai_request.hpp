@@ -56,7 +56,7 @@ struct answer_request {
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage = false;
-  bool event_ids = false; // an `id:` line with every event
+  std::optional<bool> event_ids; // an `id:` line with every event; absent: the server's default
   std::string request_id; // the client's, or empty
 };
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace troupe::server {
 namespace {
@@ -128,17 +129,24 @@ uint64_t answer_progress::completion_tokens() const {
 }
 
 stream_answer::stream_answer(answer_shape shape)
-    : shape_(std::move(shape)),
-      progress_(shape_),
-      opening_(chunk_opening(shape_)),
-      choices_(shape_.prompt_tokens.size() * shape_.choices) {}
-
-std::string stream_answer::frame(std::string_view data) {
-  ++event_id_;
-  return sse_event(data, shape_.event_ids ? event_id_ : 0);
+    : shape_(std::move(shape)), progress_(shape_), opening_(chunk_opening(shape_)) {
+  position_.choices.resize(shape_.prompt_tokens.size() * shape_.choices);
+  if (shape_.identity) ids_.emplace(*shape_.identity);
 }
 
-std::string stream_answer::chunk(std::string_view choice) {
+stream_answer::stream_answer(answer_shape shape, const stream_position& from)
+    : stream_answer(std::move(shape)) {
+  TROUPE_CHECK(from.choices.size() == position_.choices.size());
+  position_ = from;
+  for (size_t index = 0; index < from.choices.size(); ++index)
+    progress_.add_received(index / shape_.choices, from.choices[index].tokens);
+}
+
+std::string stream_answer::frame(std::string_view data) const {
+  return sse_event(data, ids_ ? (*ids_)(position_) : "");
+}
+
+std::string stream_answer::chunk(std::string_view choice) const {
   std::string out = opening_;
   out += choice;
   out += ']';
@@ -147,15 +155,16 @@ std::string stream_answer::chunk(std::string_view choice) {
   return frame(out);
 }
 
-stream_answer::choice_state& stream_answer::state_of(size_t prompt, uint32_t choice) {
+choice_position& stream_answer::state_of(size_t prompt, uint32_t choice) {
   TROUPE_CHECK(choice < shape_.choices);
-  return choices_[prompt * shape_.choices + choice];
+  return position_.choices[prompt * shape_.choices + choice];
 }
 
 std::string stream_answer::begin() {
   std::string out;
   if (shape_.chat) {
-    for (size_t index = 0; index < choices_.size(); ++index) {
+    for (size_t index = 0; index < position_.choices.size(); ++index) {
+      if (std::exchange(position_.choices[index].opened, true)) continue;
       out += chunk(
           choice_json(shape_, {.index = index, .content = R"({"role":"assistant","content":""})"}));
     }
@@ -165,12 +174,15 @@ std::string stream_answer::begin() {
   return out;
 }
 
+// Every choice gets the echo once, with whichever scores come first: they are all the same.
 std::string stream_answer::echo_events(size_t prompt, const std::vector<token_record>& scored) {
   std::string out;
   for (uint32_t i = 0; i < shape_.choices; ++i) {
-    choice_state& state = state_of(prompt, i);
-    const std::string logprobs = dump(logprobs_of(shape_, scored, state.text_offset));
-    if (scored.empty()) state.text_offset = characters(shape_.echoes[prompt]);
+    choice_position& state = state_of(prompt, i);
+    if (std::exchange(state.opened, true)) continue;
+    size_t offset = state.text_offset;
+    const std::string logprobs = dump(logprobs_of(shape_, scored, offset));
+    state.text_offset = scored.empty() ? characters(shape_.echoes[prompt]) : offset;
     out += chunk(choice_json(shape_, {.index = prompt * shape_.choices + i,
                                       .content = content_json(shape_, shape_.echoes[prompt]),
                                       .logprobs = logprobs}));
@@ -179,17 +191,23 @@ std::string stream_answer::echo_events(size_t prompt, const std::vector<token_re
 }
 
 std::string stream_answer::text_event(size_t prompt, const stream_event& event) {
-  choice_state& state = state_of(prompt, event.choice);
+  choice_position& state = state_of(prompt, event.choice);
+  state.tokens += static_cast<uint32_t>(event.tokens.size());
+  state.text_bytes += event.text.size();
   const bool scores = shape_.logprobs && !event.tokens.empty();
   if (event.text.empty() && !scores) return {};
   choice_parts parts{.index = prompt * shape_.choices + event.choice,
                      .content = content_json(shape_, event.text)};
-  if (scores) parts.logprobs = dump(logprobs_of(shape_, event.tokens, state.text_offset));
+  if (scores) {
+    size_t offset = state.text_offset;
+    parts.logprobs = dump(logprobs_of(shape_, event.tokens, offset));
+    state.text_offset = offset;
+  }
   return chunk(choice_json(shape_, parts));
 }
 
 std::string stream_answer::finish_event(size_t prompt, const stream_event& event) {
-  state_of(prompt, event.choice);
+  state_of(prompt, event.choice).finished = true;
   return chunk(choice_json(
       shape_, {.index = prompt * shape_.choices + event.choice,
                .content = shape_.chat ? "{}" : "\"\"",
@@ -214,15 +232,18 @@ std::string stream_answer::add(size_t prompt, const stream_event& event) {
 }
 
 std::string stream_answer::end() {
+  using tail_part = stream_position::tail_part;
   std::string out;
-  if (shape_.include_usage) {
+  if (shape_.include_usage && position_.tail == tail_part::none) {
     // In a chunk of its own without choices: load generators look for it there and nowhere else.
     json_value last = envelope(shape_, shape_.chat ? "chat.completion.chunk" : "text_completion");
     last["choices"] = json_value::array();
     last["usage"] = usage_of(progress_);
+    position_.tail = tail_part::usage;
     out += frame(dump(last));
   }
-  out += sse_done;
+  position_.tail = tail_part::done;
+  out += frame(sse_end_mark);
   return out;
 }
 

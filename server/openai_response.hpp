@@ -4,6 +4,7 @@
 
 #include "dataflow/request.hpp"
 #include "server/api_error.hpp"
+#include "server/event_id.hpp"
 #include "server/text_codec.hpp"
 
 #include <cstdint>
@@ -26,11 +27,11 @@ struct answer_shape {
   bool prompt_logprobs = false; // the echo waits for its scores
   bool include_usage = false;
   bool continuous_usage = false;
-  bool event_ids = false;
-  uint32_t choices = 1;                // per prompt
-  std::vector<std::string> echoes;     // per prompt
-  std::vector<uint32_t> prompt_tokens; // per prompt
-  const text_codec* codec = nullptr;   // outlives the answer
+  std::optional<answer_identity> identity; // with it every event has an id
+  uint32_t choices = 1;                    // per prompt
+  std::vector<std::string> echoes;         // per prompt
+  std::vector<uint32_t> prompt_tokens;     // per prompt
+  const text_codec* codec = nullptr;       // outlives the answer
 };
 
 // The failure an event reports, if it does: of the request, or of a choice that did not end by
@@ -41,6 +42,8 @@ std::optional<api_error> failure_of(const dataflow::stream_event& event);
 class answer_progress {
 public:
   explicit answer_progress(const answer_shape& shape);
+  // Tokens the client has from before.
+  void add_received(size_t prompt, uint64_t tokens) { completion_tokens_[prompt] += tokens; }
   void add(size_t prompt, const dataflow::stream_event& event);
   bool complete() const { return completed_ == prompts_; }
   // Tokens of text so far, before completion; the engine's own count after.
@@ -61,6 +64,9 @@ private:
 class stream_answer {
 public:
   explicit stream_answer(answer_shape shape);
+  // The rest of it, for a client that has got this far; the engine's events are those the client
+  // has not heard. Together with what it has the bytes are those of the whole stream.
+  stream_answer(answer_shape shape, const stream_position& from);
   // What comes before the first event: roles, echoed prompts.
   std::string begin();
   std::string add(size_t prompt, const dataflow::stream_event& event);
@@ -71,21 +77,18 @@ public:
   bool complete() const { return progress_.complete(); }
 
 private:
-  struct choice_state {
-    size_t text_offset = 0; // in characters, of the next token
-  };
-  std::string frame(std::string_view data);
-  std::string chunk(std::string_view choice); // framed
+  std::string frame(std::string_view data) const;
+  std::string chunk(std::string_view choice) const; // framed
   std::string echo_events(size_t prompt, const std::vector<dataflow::token_record>& scored);
   std::string text_event(size_t prompt, const dataflow::stream_event& event);
   std::string finish_event(size_t prompt, const dataflow::stream_event& event);
-  choice_state& state_of(size_t prompt, uint32_t choice);
+  choice_position& state_of(size_t prompt, uint32_t choice);
 
   answer_shape shape_;
   answer_progress progress_;
-  std::string opening_;               // of every chunk
-  std::vector<choice_state> choices_; // prompt * shape.choices + choice
-  uint64_t event_id_ = 0;
+  std::string opening_;      // of every chunk
+  stream_position position_; // of a client that has everything so far
+  std::optional<event_id_writer> ids_;
 };
 
 // Collects all events and says everything at once.

@@ -98,7 +98,7 @@ void read_stream_options(json_fields& fields, answer_request& out) {
   json_fields options(*value, "stream_options.");
   out.include_usage = options.boolean("include_usage").value_or(false);
   out.continuous_usage = options.boolean("continuous_usage_stats").value_or(false);
-  out.event_ids = options.boolean("include_event_ids").value_or(false);
+  out.event_ids = options.boolean("include_event_ids");
   if (!options.ok()) fields.fail(options.error());
 }
 

@@ -10,7 +10,8 @@ http_response reply::with_fields(http_response response) const {
   response.fields.emplace_back("X-Request-Id", request_id_);
   if (!cors_origin_.empty()) {
     response.fields.emplace_back("Access-Control-Allow-Origin", cors_origin_);
-    response.fields.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    response.fields.emplace_back("Access-Control-Expose-Headers",
+                                 "X-Request-Id, X-Stream-Resume, Retry-After");
   }
   return response;
 }
@@ -41,11 +42,12 @@ http_response reply::error(const api_error& error) const {
   return with_fields(std::move(response));
 }
 
-http_response reply::stream_head() const {
+http_response reply::stream_head(std::string_view resumable) const {
   http_response response;
   response.content_type = sse_content_type;
   response.fields.emplace_back("Cache-Control", "no-cache");
   response.fields.emplace_back("X-Accel-Buffering", "no"); // proxies hold streams back otherwise
+  response.fields.emplace_back("X-Stream-Resume", resumable);
   return with_fields(std::move(response));
 }
 

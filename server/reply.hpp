@@ -6,6 +6,7 @@
 #include "server/http_metrics.hpp"
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,8 @@ public:
   http_response json(std::string body, int status = 200) const;
   http_response content(std::string body, std::string_view content_type) const;
   http_response error(const api_error& error) const;
-  http_response stream_head() const;
+  // `resumable` says from what the answer can be resumed by its id.
+  http_response stream_head(std::string_view resumable) const;
   void client_gone() const { metrics_->count(route_, status_client_gone); }
 
 private:

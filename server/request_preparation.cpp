@@ -48,11 +48,13 @@ api_result<std::string> cut_after_final(std::string rendered, const answer_reque
   return rendered;
 }
 
-api_result<std::string> render(const answer_request& request, const text_codec& codec) {
+api_result<std::string> render(const answer_request& request, const text_codec& codec,
+                               std::optional<int64_t> created = std::nullopt) {
   auto rendered = codec.render_chat({.messages_json = request.messages_json,
                                      .tools_json = request.tools_json,
                                      .arguments_json = request.template_arguments_json,
-                                     .add_generation_prompt = request.add_generation_prompt});
+                                     .add_generation_prompt = request.add_generation_prompt,
+                                     .created = created});
   if (!rendered) {
     // Whatever the template refuses, it refuses because of the messages.
     return refuse(invalid_field("messages", rendered.error().why()));
@@ -126,7 +128,7 @@ api_result<tokenized_prompt> tokenize(const prompt_source& source, const answer_
 
 api_result<tokenized_prompt> tokenize_chat(const answer_request& request,
                                            const preparation_args& args) {
-  auto rendered = render(request, args.codec);
+  auto rendered = render(request, args.codec, args.created);
   if (!rendered) return refuse(std::move(rendered.error()));
   return tokenize(std::move(*rendered), request, args);
 }

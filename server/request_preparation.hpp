@@ -5,6 +5,7 @@
 #include "server/text_codec.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct prepared_request {
 struct preparation_args {
   const request_rules& rules;
   const text_codec& codec;
-  const std::function<uint64_t()>& seeds; // for requests without a seed
+  const std::function<uint64_t()>& seeds;        // for requests without a seed
+  std::optional<int64_t> created = std::nullopt; // since 1970: what a template takes for now
 };
 
 // The tokens of the conversation or of the only prompt.

@@ -6,9 +6,10 @@
 
 namespace troupe::server {
 
-std::string sse_event(std::string_view data, uint64_t id) {
+std::string sse_event(std::string_view data, std::string_view id) {
   TROUPE_CHECK(data.find_first_of("\r\n") == std::string_view::npos);
-  return id == 0 ? text("data: ", data, "\n\n") : text("id: ", id, "\ndata: ", data, "\n\n");
+  TROUPE_CHECK(id.find_first_of("\r\n") == std::string_view::npos);
+  return id.empty() ? text("data: ", data, "\n\n") : text("id: ", id, "\ndata: ", data, "\n\n");
 }
 
 } // namespace troupe::server

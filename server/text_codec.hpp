@@ -18,6 +18,8 @@ struct chat_input {
   std::string tools_json;     // array, or empty
   std::string arguments_json; // object: chat_template_kwargs, or empty
   bool add_generation_prompt = true;
+  std::optional<int64_t> created =
+      std::nullopt; // what the template takes for now; absent: the clock's time
 };
 
 // Const calls are made from several threads at once.

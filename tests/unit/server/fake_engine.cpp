@@ -17,6 +17,7 @@ result<fake_engine::handle> fake_engine::submit(dataflow::generation_request req
                                                 event_sink sink, received_so_far received) {
   handle id = 0;
   bool at_once = false;
+  received_so_far had;
   const size_t prompt = request.prompt.size();
   const uint32_t choices = request.choices;
   {
@@ -27,12 +28,17 @@ result<fake_engine::handle> fake_engine::submit(dataflow::generation_request req
     id = requests_.size();
     states_[id] = {std::move(request), std::move(sink)};
     at_once = at_once_;
+    had = received_.back();
+    had.resize(choices);
+    for (const auto& choice : had) states_[id].tokens += choice.tokens;
   }
   changed_.notify_all();
   if (at_once) {
     for (uint32_t choice = 0; choice < choices; ++choice) {
-      for (char digit : std::to_string(prompt)) text(id, std::string(1, digit), choice);
-      finish(id, dataflow::finish_reason::stop, choice);
+      const std::string digits = std::to_string(prompt);
+      for (size_t i = had[choice].tokens; i < digits.size(); ++i)
+        text(id, digits.substr(i, 1), choice);
+      if (!had[choice].finished) finish(id, dataflow::finish_reason::stop, choice);
     }
     complete(id);
   }

@@ -41,7 +41,7 @@ public:
   void set_serving(bool value) { serving_ = value; }
   void set_streams_open(uint64_t count) { streams_open_ = count; }
   // Answers each request at once, on the submitting thread: its prompt's length as text, one token
-  // a digit.
+  // a digit, but for what the client has.
   void answer_at_once();
 
   // Waits, for a bounded time, until so many requests came in; their requests in order of arrival.

@@ -81,7 +81,8 @@ TEST(openai_request, reads_every_field) {
   EXPECT_TRUE(to.ignore_eos && to.include_stop_text && !to.skip_special_tokens);
   EXPECT_EQ(to.top_logprobs, 4u);
   EXPECT_TRUE(to.prompt_logprobs && got->echo);
-  EXPECT_TRUE(got->stream && got->include_usage && got->continuous_usage && got->event_ids);
+  EXPECT_TRUE(got->stream && got->include_usage && got->continuous_usage);
+  EXPECT_EQ(got->event_ids, true);
   EXPECT_EQ(to.priority, -7);
   EXPECT_EQ(to.cache_salt, "salt");
   EXPECT_EQ(got->request_id, "r");

@@ -77,7 +77,8 @@ std::vector<json> chunks_of(const std::string& events) {
 
 TEST(sse, frames_events) {
   EXPECT_EQ(sse_event("{}"), "data: {}\n\n");
-  EXPECT_EQ(sse_event("{}", 7), "id: 7\ndata: {}\n\n");
+  EXPECT_EQ(sse_event("{}", "7"), "id: 7\ndata: {}\n\n");
+  EXPECT_DEATH(sse_event("{}", "7\n8"), "");
   EXPECT_DEATH(sse_event("a\nb"), "");
 }
 
@@ -161,12 +162,120 @@ TEST(stream_answer, numbers_choices_over_prompts) {
   EXPECT_TRUE(answer.complete());
 }
 
-TEST(stream_answer, numbers_events_when_asked) {
+// The `id:` of each event.
+std::vector<event_id> ids_of(const std::string& events) {
+  std::vector<event_id> out;
+  for (size_t at = events.find("id: "); at != std::string::npos; at = events.find("\nid: ", at)) {
+    at = events.find(' ', at) + 1;
+    const auto id = parse_event_id(events.substr(at, events.find('\n', at) - at));
+    EXPECT_TRUE(id.has_value()) << events;
+    if (id) out.push_back(*id);
+  }
+  return out;
+}
+
+answer_shape with_ids(answer_shape from) {
+  answer_identity identity;
+  identity.chat = from.chat;
+  identity.name = "1";
+  identity.created = from.created;
+  identity.offsets = from.logprobs && !from.chat;
+  from.identity = identity;
+  return from;
+}
+
+TEST(stream_answer, says_with_every_event_what_the_client_has) {
+  stream_answer answer(with_ids(shape()));
+  EXPECT_EQ(answer.begin(), "");
+  const auto tokens = [](int count) { return std::vector<token_record>(count); };
+  EXPECT_EQ(answer.add(0, text("", tokens(1))), "") << "half a character";
+  auto id = ids_of(answer.add(0, text("\xc3\xa9", tokens(1)))).at(0);
+  EXPECT_EQ(id.of.name, "1");
+  EXPECT_EQ(id.of.created, 123);
+  EXPECT_EQ(id.after.choices, (std::vector<choice_position>{{.tokens = 2, .text_bytes = 2}}));
+  id = ids_of(answer.add(0, finished(finish_reason::stop))).at(0);
+  EXPECT_TRUE(id.after.choices[0].finished);
+  EXPECT_EQ(id.after.tail, stream_position::tail_part::none);
+  id = ids_of(answer.end()).at(0);
+  EXPECT_EQ(id.after.tail, stream_position::tail_part::done);
+}
+
+// With the empty line at the end of each.
+std::vector<std::string> events_of(const std::string& bytes) {
+  std::vector<std::string> out;
+  for (size_t at = 0, end = 0; at < bytes.size(); at = end) {
+    end = bytes.find("\n\n", at) + 2;
+    out.push_back(bytes.substr(at, end - at));
+  }
+  return out;
+}
+
+// What the engine tells, and to a client that was cut off only what that one has not heard.
+std::vector<stream_event> story(const stream_position* had) {
+  std::vector<stream_event> out;
+  const std::vector<choice_position> nothing(2);
+  const auto& from = had != nullptr ? had->choices : nothing;
+  for (uint32_t choice = 0; choice < 2; ++choice) {
+    stream_event prompt;
+    prompt.what = kind::prompt_scored;
+    prompt.choice = choice;
+    prompt.tokens = {token_record{}, scored('b', -2)};
+    if (!from[choice].opened) out.push_back(prompt);
+  }
+  for (uint32_t choice = 0; choice < 2; ++choice) {
+    const auto& has = from[choice];
+    if (has.tokens < 1) out.push_back(text("a", {scored('a', -1)}, choice));
+    if (has.tokens < 2) out.push_back(text("", {scored('b', -1)}, choice));
+    if (has.tokens < 3) out.push_back(text("bc", {scored('c', -1)}, choice));
+    if (has.text_bytes < 4 && !has.finished) out.push_back(text("d", {}, choice));
+    if (!has.finished) out.push_back(finished(finish_reason::length, "", choice));
+  }
+  out.push_back(completed(6));
+  return out;
+}
+
+std::string told(stream_answer answer, const std::vector<stream_event>& events) {
+  std::string out = answer.begin();
+  for (const auto& event : events) out += answer.add(0, event);
+  EXPECT_TRUE(answer.complete());
+  return out + answer.end();
+}
+
+TEST(stream_answer, goes_on_after_any_event_with_the_same_bytes) {
+  for (int kind_of_answer = 0; kind_of_answer < 16; ++kind_of_answer) {
+    answer_shape with = shape();
+    with.choices = 2;
+    with.chat = (kind_of_answer & 1) != 0;
+    with.logprobs = (kind_of_answer & 2) != 0;
+    with.echo = !with.chat && (kind_of_answer & 4) != 0;
+    with.prompt_logprobs = with.echo && with.logprobs;
+    with.include_usage = with.continuous_usage = (kind_of_answer & 8) != 0;
+    with.echoes = {with.echo ? "xb" : ""};
+    with = with_ids(with);
+    const std::string whole = told(stream_answer(with), story(nullptr));
+    std::string had;
+    for (const auto& event : events_of(whole)) {
+      had += event;
+      const auto after = ids_of(event).at(0).after;
+      const std::string rest = told(stream_answer(with, after), story(&after));
+      if (had == whole) {
+        EXPECT_EQ(rest, event) << "the end mark is given again";
+      } else {
+        ASSERT_EQ(had + rest, whole) << kind_of_answer;
+      }
+    }
+  }
+}
+
+TEST(stream_answer, echoes_once_for_each_choice) {
   answer_shape with = shape();
-  with.event_ids = true;
-  stream_answer answer(with);
-  EXPECT_TRUE(answer.add(0, text("a")).starts_with("id: 1\ndata: {"));
-  EXPECT_TRUE(answer.add(0, text("b")).starts_with("id: 2\ndata: {"));
+  with.choices = 2;
+  with.echo = with.logprobs = with.prompt_logprobs = true;
+  with.echoes = {"xb"};
+  size_t echoes = 0;
+  for (const auto& chunk : chunks_of(told(stream_answer(with), story(nullptr))))
+    echoes += chunk["choices"][0]["text"] == "xb";
+  EXPECT_EQ(echoes, 2u);
 }
 
 TEST(stream_answer, puts_an_error_where_the_rest_would_be) {

@@ -32,7 +32,8 @@ protected:
                                        .codec = std::make_shared<byte_codec>(),
                                        .vocabulary = byte_vocabulary,
                                        .defaults = {},
-                                       .seeds = [this] { return ++seeds; }},
+                                       .seeds = [this] { return ++seeds; },
+                                       .journal = journal},
                                       options);
     ASSERT_TRUE(started.has_value()) << started.error().why();
     server = std::move(*started);
@@ -65,7 +66,8 @@ protected:
   fake_engine engine;
   server_options options;
   std::atomic<uint64_t> seeds = 0;
-  std::unique_ptr<http_server> server; // last: it uses all of the above
+  std::shared_ptr<storage::request_journal> journal; // shared with the server; none: its own
+  std::unique_ptr<http_server> server;               // last: it uses all of the above
 };
 
 } // namespace troupe::server
