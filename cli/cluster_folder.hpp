@@ -27,7 +27,7 @@ struct started_node {
 struct new_cluster {
   uint32_t nodes = 3;
   uint32_t spare = 3;
-  std::string model; // absolute, or empty: the built-in one
+  std::string model = ""; // absolute, or empty: the built-in one
   std::string quantize = "none";
   uint32_t voters = 0; // 0: what the cluster file has for a default
   uint32_t stages = 1;

@@ -22,7 +22,8 @@ result<transport::secret> parse_secret(std::string_view content, const std::stri
   while (!content.empty() && std::string_view(" \t\r\n").find(content.back()) != std::string::npos)
     content.remove_suffix(1);
   transport::secret out;
-  if (content.size() % 2 == 0 && std::all_of(content.begin(), content.end(), is_hex_digit)) {
+  if (!content.empty() && content.size() % 2 == 0 &&
+      std::all_of(content.begin(), content.end(), is_hex_digit)) {
     auto digits = transport::secret::from_hex(content);
     if (!digits) return fail(digits.error().within(where));
     out = std::move(*digits);
