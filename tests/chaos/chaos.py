@@ -30,6 +30,7 @@ def arguments():
     out.add_argument("--seconds", type=float, default=60)
     out.add_argument("--seed", type=int, default=1)
     out.add_argument("--fault", action="append", choices=sorted(KINDS), help="only these; none: see --no-faults")
+    out.add_argument("--overlapping", action="store_true", help="the next fault does not wait until all is well")
     out.add_argument("--no-faults", action="store_true", help="a soak: nothing may be recovered from")
     out.add_argument("--dir", help="folder of the cluster; kept (default: a temporary one)")
     out.add_argument("--up", action="append", default=[], metavar="FLAG", help="more flags of cluster up")
@@ -167,7 +168,7 @@ async def run(options, folder):
     try:
         kinds = options.fault or list(KINDS)
         faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds)
-        injector = SplitInjector(cluster, faults)
+        injector = SplitInjector(cluster, faults, options.overlapping)
         load = Load(cluster, expected, options.streams, options.seed)
         stop = asyncio.Event()
         working = asyncio.create_task(load.run(stop))

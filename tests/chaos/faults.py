@@ -32,7 +32,7 @@ def plan(seed, nodes, seconds, kinds=None):
     out, at = [], 0.0
     while True:
         fault = Fault(kind=draw.choices(list(weights), list(weights.values()))[0], node=draw.randrange(nodes),
-                      pause_s=draw.uniform(1.0, 4.0), lasts_s=draw.uniform(0.3, 3.0))
+                      pause_s=draw.uniform(0.5, 4.0), lasts_s=draw.uniform(0.3, 3.0))
         at += fault.pause_s + fault.lasts_s
         if at > seconds:
             return out
@@ -43,11 +43,14 @@ def plan(seed, nodes, seconds, kinds=None):
 class Injector:
     cluster: object
     faults: list
+    overlapping: bool = False
     well_within_s: float = 30.0
     struck: list = field(default_factory=list)
     trouble: list = field(default_factory=list)
 
     async def run(self, stop):
+        if self.overlapping:
+            return await self.run_overlapping()
         for fault in self.faults:
             await asyncio.sleep(fault.pause_s)
             if stop.is_set():
@@ -55,6 +58,20 @@ class Injector:
             await self.strike(fault)
             self.struck.append(fault)
             fault.well = await self.wait_until_well()
+
+    async def run_overlapping(self):
+        """Nobody waits until all is well: the next fault comes while nodes are away, and may leave no majority."""
+        under_way = {}
+        for fault in self.faults:
+            await asyncio.sleep(fault.pause_s)
+            if fault.node in under_way and not under_way[fault.node].done():
+                continue
+            under_way[fault.node] = asyncio.create_task(self.strike(fault))
+            self.struck.append(fault)
+        await asyncio.gather(*under_way.values())
+        well = await self.wait_until_well()
+        for fault in self.struck:
+            fault.well = well
 
     async def strike(self, fault):
         name = self.cluster.names[fault.node]
