@@ -63,6 +63,7 @@ server::server_options server_options_of(const serve_settings& settings,
   out.api_keys = std::move(keys);
   out.metrics_need_key = settings.metrics_need_key;
   out.cors_origin = settings.cors_origin;
+  out.event_ids = settings.event_ids;
   out.connection.body_bytes_max = settings.max_body.bytes;
   out.connection.header_bytes_max = settings.max_header.bytes;
   out.request.choices_max = settings.max_choices;

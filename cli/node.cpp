@@ -8,6 +8,7 @@
 #include "cli/cluster_secret.hpp"
 #include "cli/engine_setup.hpp"
 #include "cli/http_setup.hpp"
+#include "cli/journal_setup.hpp"
 #include "cli/model_text_codec.hpp"
 #include "cli/node_memory.hpp"
 #include "cli/node_transport.hpp"
@@ -44,6 +45,7 @@ struct node_parts {
   transport::secret key;
   std::unique_ptr<storage::posix_disk> disk;
   std::unique_ptr<storage::vote_store> votes;
+  running_journal journal;
   stop_request stop;
   running_engine loaded; // executor and model
   std::unique_ptr<actors::cluster_engine> engine;
@@ -173,13 +175,17 @@ setup_result<void> start_server(program& context, const node_settings& settings,
   if (!keys) return failed(keys.error(), exit_usage);
   auto admin_keys = admin_keys_of(settings);
   if (!admin_keys) return failed(admin_keys.error(), exit_usage);
+  auto journal = open_journal(parts.plan.data_dir, http, context.clock);
+  if (!journal) return failed(journal.error());
+  parts.journal = std::move(*journal);
   auto& engine = *parts.engine;
   server::server_parts with{.engine = engine,
                             .clock = context.clock,
                             .codec = make_text_codec(engine, context.clock),
                             .vocabulary = engine.description().vocabulary,
                             .defaults = sampling_defaults_of(engine.generation_defaults()),
-                            .cluster = [&engine] { return engine.cluster(); }};
+                            .cluster = [&engine] { return engine.cluster(); },
+                            .journal = parts.journal.journal};
   auto options = server_options_of(
       http, std::move(*keys),
       http.served_model_name.empty() ? parts.loaded.model->name : http.served_model_name);

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cli/http_setup.hpp"
+#include "cli/journal_setup.hpp"
 #include "cli/model_text_codec.hpp"
 #include "cli/program.hpp"
 #include "model/description.hpp"
@@ -63,11 +64,14 @@ int run_serve(program& context, const serve_settings& settings) {
   const std::string name =
       settings.served_model_name.empty() ? started->model->name : settings.served_model_name;
 
+  auto journal = open_journal(settings.data_dir, settings, context.clock);
+  if (!journal) return context.complain(journal.error());
   server::server_parts parts{.engine = engine,
                              .clock = context.clock,
                              .codec = make_text_codec(engine, context.clock),
                              .vocabulary = engine.description().vocabulary,
-                             .defaults = sampling_defaults_of(engine.generation_defaults())};
+                             .defaults = sampling_defaults_of(engine.generation_defaults()),
+                             .journal = journal->journal};
   stop_request stop;
   const signal_scope signals(context.signals, [&stop](int signal) { return stop.hear(signal); });
   auto server = server::http_server::start(std::move(parts),

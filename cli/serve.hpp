@@ -23,6 +23,10 @@ struct serve_settings {
   uint32_t max_choices = 128;
   bool metrics_need_key = false;
   std::string cors_origin;
+  std::string data_dir;
+  byte_size journal_bytes = {64 << 20};
+  uint32_t journal_age = 3600;
+  bool event_ids = true;
   device_settings device;
   engine_settings engine;
   common_settings common;
@@ -91,6 +95,24 @@ struct serve_settings {
            .help = "let browser pages of this origin ask; * for all",
            .unset = "none"},
           cors_origin);
+    visit({.name = "data-dir",
+           .value = "DIR",
+           .help = "folder of this node alone, for what it must not forget",
+           .unset = "none; requests that can be resumed are then kept in memory"},
+          data_dir);
+    visit({.name = "journal-bytes",
+           .value = "BYTES",
+           .help = "room for the requests of streams, so that these can be resumed by their id",
+           .range = {65536, 1099511627776}},
+          journal_bytes);
+    visit({.name = "journal-age",
+           .value = "SECONDS",
+           .help = "how long a stream can be resumed by its id",
+           .range = {1, 31536000}},
+          journal_age);
+    visit({.name = "event-ids",
+           .help = "give every event of a stream an id, from which a client can go on"},
+          event_ids);
     device.for_each_field(visit);
     engine.for_each_field(visit);
     common.for_each_field(visit);

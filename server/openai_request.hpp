@@ -57,7 +57,7 @@ struct answer_request {
   bool include_usage = false;
   bool continuous_usage = false;
   std::optional<bool> event_ids; // an `id:` line with every event; absent: the server's default
-  std::string request_id; // the client's, or empty
+  std::string request_id;        // the client's, or empty
 };
 
 api_result<answer_request> parse_completion(std::string_view body, const request_rules& rules);

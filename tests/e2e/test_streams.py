@@ -69,8 +69,8 @@ def test_sends_tokens_as_they_come(url, model, long_request):
     link.request("POST", "/v1/completions", json.dumps({**long_request, "stream": True}),
                  {"Content-Type": "application/json"})
     answer = link.getresponse()
-    first = answer.readline()
-    assert first.startswith(b"data: {") and answer.readline() == b"\n"
+    assert answer.readline().startswith(b"id: ")
+    assert answer.readline().startswith(b"data: {") and answer.readline() == b"\n"
     answer.read()
     link.close()
 
@@ -103,7 +103,7 @@ def test_frees_everything_when_a_client_goes_away(url, metrics, long_request, st
         links.append(link)
     answers = [link.getresponse() for link in links] if stream else []
     for answer in answers:
-        assert answer.readline().startswith(b"data: ")
+        assert answer.readline().startswith(b"id: ") and answer.readline().startswith(b"data: ")
     if not stream:
         wait_until(lambda: metrics()["troupe_requests_running"] > 0, seconds=5, every=0.01)
     for link in links:
