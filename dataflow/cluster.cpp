@@ -2,9 +2,11 @@
 #include "dataflow/cluster.hpp"
 
 #include "base/text.hpp"
+#include "schemas/checksum.hpp"
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 namespace troupe::dataflow {
 namespace {
@@ -48,6 +50,13 @@ status validate(const cluster_layout& layout) {
   if (layout.experts == 0) return {};
   TROUPE_RETURN_IF_ERROR(in_range("shards", layout.shards, 1, layout.experts));
   return in_range("shard_copies", layout.shard_copies, 1, nodes_max);
+}
+
+uint64_t fingerprint(const cluster_layout& layout) {
+  std::string all = text(layout.stages, ' ', layout.shards, ' ', layout.shard_copies, ' ',
+                         layout.layers, ' ', layout.experts);
+  for (const auto& name : layout.nodes) all += text(' ', name.size(), ' ', name);
+  return schemas::checksum_of(std::as_bytes(std::span(all)));
 }
 
 status validate(const cluster_timing& timing) {

@@ -29,12 +29,17 @@ struct cluster_layout {
   uint32_t layers = 0;
   uint32_t experts = 0; // 0: a dense model, which has no shards
 
-  uint32_t majority() const { return voters / 2 + 1; }
+  // No voters at all: the state is agreed on in a store outside the cluster (cluster_node sees to
+  // that), and nothing waits for a majority.
+  uint32_t majority() const { return voters == 0 ? 0 : voters / 2 + 1; }
   bool is_voter(node_index node) const { return node < voters; }
   std::optional<node_index> index_of(const std::string& name) const;
 };
 // The message names the field, its value and the range.
 status validate(const cluster_layout& layout);
+// Tells layouts apart of which one cannot go on from a state of the other; voters make no
+// difference.
+uint64_t fingerprint(const cluster_layout& layout);
 
 struct cluster_timing {
   duration report_every = std::chrono::milliseconds(100);
@@ -46,9 +51,10 @@ struct cluster_timing {
   // A peer whose connection has ended is suspected this much later, unless it is heard meanwhile.
   duration reconnect_allowed = std::chrono::milliseconds(50);
   duration vote_timeout = std::chrono::milliseconds(200); // for an answer of a majority
-  duration readmit_first =
-      std::chrono::seconds(1); // a node that was excluded comes back not before;
-  duration readmit_max = std::chrono::seconds(60); // doubles with every exclusion
+  // A node that was excluded comes back not before; doubles with every exclusion. (Each readmission
+  // costs an epoch, a few hundred milliseconds: at most a few percent of the time.)
+  duration readmit_first = std::chrono::milliseconds(500);
+  duration readmit_max = std::chrono::seconds(8);
   duration formation_wait =
       std::chrono::seconds(1); // for nodes that are late when a cluster begins
   duration resend_after = std::chrono::milliseconds(60);   // of a frame not acknowledged

@@ -101,11 +101,18 @@ private:
     return true;
   }
 
-  // Who was excluded not long ago stays out, and so does who restarts again and again.
+  // Who was excluded not long ago stays out, and so does who restarts again and again; unless
+  // nobody else can serve, for then a node that may fail again is better than none.
   void mask_refused(const readmission& doors, time_point now) {
+    const auto refused = [&](const std::optional<node_report>& report) {
+      return report && !is_present(current_, *report) && !doors.allowed(report->node, now);
+    };
+    const auto serves = [&](const std::optional<node_report>& report) {
+      return report && report->serving && !report->draining && !refused(report);
+    };
+    if (std::none_of(view_.reports.begin(), view_.reports.end(), serves)) return;
     for (auto& report : view_.reports)
-      if (report && !is_present(current_, *report) && !doors.allowed(report->node, now))
-        report.reset();
+      if (refused(report)) report.reset();
   }
 
   // A newcomer that not everybody has heard yet waits outside rather than pushing others out.
@@ -307,8 +314,9 @@ std::optional<time_point> membership_table::next_suspicion(time_point now) const
 }
 
 bool membership_table::should_lead(time_point now) const {
-  if (!layout_.is_voter(self_) || newest_incarnation(self_) > incarnation_) return false;
-  if (!has_majority(now)) return false;
+  if (newest_incarnation(self_) > incarnation_) return false;
+  if (layout_.voters == 0) return true;
+  if (!layout_.is_voter(self_) || !has_majority(now)) return false;
   for (node_index n = 0; n < layout_.voters; ++n) {
     if (n == self_ || !connected(n, now)) continue;
     const node_report& other = *peers_[n].report;

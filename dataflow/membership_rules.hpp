@@ -57,6 +57,7 @@ public:
   // with a majority that goes before it: present in the agreed state before not present, then the
   // lower index. (Two voters that do not hear each other may both lead; as soon as one of them has
   // excluded the other, that one stops. By the index alone they would exclude each other for ever.)
+  // Where nobody votes: whether it may lead; who does, says the store (lease_rules).
   bool should_lead(time_point now) const;
 
   // For people: how suspect a peer is (phi times 1000).

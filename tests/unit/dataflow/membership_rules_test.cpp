@@ -432,6 +432,16 @@ TEST_F(next_state_test, who_was_excluded_comes_back_when_its_door_opens) {
   EXPECT_EQ(present(changed()), (bits{true, true, true, true}));
 }
 
+TEST_F(next_state_test, who_was_excluded_comes_back_at_once_when_nobody_else_can_serve) {
+  lose(3);
+  const auto out = changed();
+  doors.observe(current, out, now);
+  current = out;
+  view.reports[3] = report_of(3, 9, {1, 1, 1, 1});
+  for (node_index n = 0; n < 3; ++n) view.reports[n]->serving = false;
+  EXPECT_TRUE(changed().members[3].serving);
+}
+
 TEST_F(next_state_test, who_restarts_again_and_again_is_put_out) {
   for (uint64_t life = 2; life < 4; ++life) {
     view.reports[3]->incarnation = life;
