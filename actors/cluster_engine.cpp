@@ -10,6 +10,7 @@
 #include <caf/actor_system.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -30,6 +31,24 @@ public:
 
 private:
   transport::node_identity nobody_;
+};
+
+// Passes on what an endpoint tells, and hears what only the process can act on.
+class endpoint_sentry final : public transport::endpoint_listener {
+public:
+  endpoint_sentry(transport::endpoint_listener& next, std::function<void()> outdated)
+      : next_(next), outdated_(std::move(outdated)) {}
+  void frame_received(const transport::node_identity& from, std::span<const std::byte> header,
+                      std::span<const std::byte> payload) override {
+    next_.frame_received(from, header, payload);
+  }
+  void peer_up(const transport::node_identity& peer) override { next_.peer_up(peer); }
+  void peer_down(const transport::node_identity& peer) override { next_.peer_down(peer); }
+  void outdated() override { outdated_(); }
+
+private:
+  transport::endpoint_listener& next_;
+  std::function<void()> outdated_;
 };
 
 trace& nobody_watches() {
@@ -113,13 +132,7 @@ private:
     out.incarnation = options_.incarnation;
     out.votes = options_.votes;
     out.remembers = options_.remembers;
-    out.gave_up = [this](const std::string& why) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (gave_up_.empty()) gave_up_ = why;
-      }
-      tell();
-    };
+    out.gave_up = [this](const std::string& why) { give_up(why); };
     out.drained = [this] {
       {
         const std::lock_guard lock(mutex_);
@@ -134,13 +147,24 @@ private:
     return out;
   }
 
+  void give_up(const std::string& why) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!gave_up_.empty()) return;
+      gave_up_ = why;
+    }
+    tell();
+  }
+
   void tell() const {
     if (options_.changed) options_.changed();
   }
 
   // On the thread that starts the node. The seam of a node takes no refusal, so that is kept.
   std::unique_ptr<transport::endpoint> open_endpoint(transport::endpoint_listener& listener) {
-    auto made = seams_.open_endpoint(listener);
+    sentry_ = std::make_unique<endpoint_sentry>(
+        listener, [this] { give_up("a later start of this node is or was part of the cluster"); });
+    auto made = seams_.open_endpoint(*sentry_);
     if (made) {
       endpoint_ = made->get();
       return std::move(*made);
@@ -178,6 +202,7 @@ private:
   epoch_watch watch_;
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
+  std::unique_ptr<endpoint_sentry> sentry_; // outlives the endpoint
   transport::endpoint* endpoint_ = nullptr; // the node's
   status endpoint_failure_;
   std::unique_ptr<cluster_node> node_;

@@ -59,6 +59,8 @@ public:
   virtual void peer_up(const node_identity& peer) = 0;
   // Nothing of this incarnation of the peer comes after this.
   virtual void peer_down(const node_identity& peer) = 0;
+  // A peer refuses us, since a later start of this very node is or was there. With every refusal.
+  virtual void outdated() {}
 };
 
 class endpoint {

@@ -849,6 +849,7 @@ void ucx_endpoint_core::take_control(session& s, const control_record& record) {
 
 void ucx_endpoint_core::take_control(session& s, const verdict_record& record) {
   if (s.at != stage::awaiting) return doom(s, "a verdict that nobody asked for");
+  if (record.verdict == session_verdict::stale) listener_.outdated();
   if (record.verdict != session_verdict::accepted)
     return doom(s, text("it refuses us: ", to_string(record.verdict)));
   if (accepted_session(s.name()) != nullptr) return doom(s, "it was quicker to dial us");

@@ -129,7 +129,7 @@ TEST_F(cluster_engine_test, serves_as_a_node_of_its_own_does_and_tells_who_plays
     ASSERT_TRUE(engine->submit(ask(5), reader.sink()).has_value());
     ASSERT_TRUE(reader.wait_for_end());
     EXPECT_EQ(reader.read().text, expected.read().text);
-    EXPECT_EQ(engine->streams_open(), 0u);
+    EXPECT_TRUE(wait([&] { return engine->streams_open() == 0; })); // counted after the last word
     EXPECT_EQ(engine->fingerprint(), lone->fingerprint());
   }
 
@@ -175,6 +175,21 @@ TEST_F(cluster_engine_test, hands_its_roles_over_before_it_goes) {
   EXPECT_EQ(asked.error().code(), status_code::unavailable);
   ASSERT_TRUE(wait([&] { return engines[1]->cluster().drained; }));
   EXPECT_TRUE(engines[1]->cluster().members[1].roles.empty());
+}
+
+TEST_F(cluster_engine_test, gives_up_when_a_later_start_of_it_is_there) {
+  auto seams = seams_of(0);
+  transport::endpoint_listener* told = nullptr;
+  seams.open_endpoint = [&, open = seams.open_endpoint](transport::endpoint_listener& listener) {
+    told = &listener;
+    return open(listener);
+  };
+  engines[0] =
+      cluster_engine::start(tests::built_in_model(), std::move(seams), options_of(0)).value();
+  EXPECT_EQ(engines[0]->cluster().gave_up, "");
+  told->outdated();
+  told->outdated(); // every peer says so
+  EXPECT_NE(engines[0]->cluster().gave_up.find("later start"), std::string::npos);
 }
 
 TEST_F(cluster_engine_test, says_why_it_cannot_start) {
