@@ -3,7 +3,7 @@
 #
 #   tests/chaos/chaos.py --program build/release/bin/troupe --seconds 600 --streams 32 --seed 1
 #
-# Exit codes: 0 all streams complete and identical; 1 not so; 2 wrong usage or no cluster.
+# Exit codes: 0 all streams complete and identical; 1 not so; 2 wrong usage or no cluster; 77 no namespaces here.
 import argparse
 import asyncio
 import json
@@ -16,8 +16,12 @@ import event_stream
 import figures
 import stream_client
 from dev_cluster import ClusterFailed, DevCluster, SingleNode
-from faults import Injector, KINDS, plan
+from faults import Injector, KINDS, LINK_KINDS, plan
+import netns_cluster
 from requests_made import make
+
+
+SKIPPED = 77
 
 
 def arguments():
@@ -29,7 +33,9 @@ def arguments():
     out.add_argument("--tokens", type=int, default=160, help="of the longest answers")
     out.add_argument("--seconds", type=float, default=60)
     out.add_argument("--seed", type=int, default=1)
-    out.add_argument("--fault", action="append", choices=sorted(KINDS), help="only these; none: see --no-faults")
+    out.add_argument("--fault", action="append", choices=sorted({**KINDS, **LINK_KINDS}),
+                     help="only these; of links only with --netns")
+    out.add_argument("--netns", action="store_true", help="nodes in network namespaces, with faults on links (root)")
     out.add_argument("--overlapping", action="store_true", help="the next fault does not wait until all is well")
     out.add_argument("--no-faults", action="store_true", help="a soak: nothing may be recovered from")
     out.add_argument("--dir", help="folder of the cluster; kept (default: a temporary one)")
@@ -163,10 +169,11 @@ async def run(options, folder):
     finally:
         single.stop()
 
-    cluster = DevCluster(options.program, folder, options.nodes, options.up)
-    cluster.up()
+    kind_of_cluster = netns_cluster.NetnsCluster if options.netns else DevCluster
+    cluster = kind_of_cluster(options.program, folder, options.nodes, options.up)
     try:
-        kinds = options.fault or list(KINDS)
+        cluster.up()
+        kinds = options.fault or list({**KINDS, **LINK_KINDS} if options.netns else KINDS)
         faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds)
         injector = SplitInjector(cluster, faults, options.overlapping)
         load = Load(cluster, expected, options.streams, options.seed)
@@ -196,6 +203,9 @@ async def run(options, folder):
 
 def main():
     options = arguments()
+    if options.netns and (why := netns_cluster.why_not()):
+        print(f"chaos: {why}", file=sys.stderr)
+        return SKIPPED
     try:
         if options.dir:
             return asyncio.run(run(options, options.dir))

@@ -23,12 +23,16 @@ class Fault:
 
 # Weights as in a bad month: processes die more often than anything else.
 KINDS = {"kill": 5, "pause": 3, "drain": 2}
+# … and on links, where nodes have some of their own.
+LINK_KINDS = {"cut": 4, "loss": 3}
+LOSS_PERCENT = 20
 
 
 def plan(seed, nodes, seconds, kinds=None):
     """Faults until `seconds` are over; the same seed gives the same plan."""
     draw = random.Random(seed)
-    weights = {kind: KINDS[kind] for kind in (kinds or KINDS)}
+    known = {**KINDS, **LINK_KINDS}
+    weights = {kind: known[kind] for kind in (kinds or KINDS)}
     out, at = [], 0.0
     while True:
         fault = Fault(kind=draw.choices(list(weights), list(weights.values()))[0], node=draw.randrange(nodes),
@@ -92,6 +96,14 @@ class Injector:
             if not await self.cluster.ended(name, self.well_within_s):
                 self.trouble.append(f"{name} has not drained within {self.well_within_s} s")
             await self.cluster.restart(name)
+        elif fault.kind == "cut":
+            self.cluster.cut(name, True)
+            await asyncio.sleep(fault.lasts_s)
+            self.cluster.cut(name, False)
+        elif fault.kind == "loss":
+            self.cluster.lose(name, LOSS_PERCENT)
+            await asyncio.sleep(fault.lasts_s)
+            self.cluster.lose(name, 0)
         fault.over = time.monotonic()
 
     async def wait_until_well(self):
