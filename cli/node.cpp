@@ -79,7 +79,7 @@ setup_result<void> plan(program& context, const node_settings& settings, node_pa
   if (!cluster) return tl::make_unexpected(cluster.error());
   node_settings named = settings;
   if (named.name.empty()) {
-    const auto taken = fetch_names(context.clock, settings.join, parts.key);
+    const auto taken = fetch_names(settings.join, parts.key);
     if (!taken) return failed(taken.error());
     auto name = free_name(*cluster, *taken);
     if (!name) return failed(name.error());

@@ -1,9 +1,7 @@
 // The only place of the program that names UCX.
 #include "cli/node_transport.hpp"
 
-#include "base/random.hpp"
 #include "base/text.hpp"
-#include "cli/option_value.hpp"
 #include "transport/ucx/ucx_endpoint.hpp"
 
 #include <condition_variable>
@@ -16,7 +14,6 @@ namespace {
 
 constexpr duration seed_patience = std::chrono::seconds(30);
 constexpr duration seed_pause = std::chrono::milliseconds(200);
-constexpr duration book_wait = std::chrono::milliseconds(300); // it follows the session at once
 
 // A wait that nothing ends early; for a program that has nothing else to do yet.
 void pass_time(duration how_long) {
@@ -25,14 +22,6 @@ void pass_time(duration how_long) {
   std::unique_lock lock(mutex);
   nobody.wait_for(lock, how_long, [] { return false; });
 }
-
-class deaf_listener final : public transport::endpoint_listener {
-public:
-  void frame_received(const transport::node_identity&, std::span<const std::byte>,
-                      std::span<const std::byte>) override {}
-  void peer_up(const transport::node_identity&) override {}
-  void peer_down(const transport::node_identity&) override {}
-};
 
 std::vector<std::byte> as_bytes(std::string_view text) {
   const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
@@ -69,26 +58,12 @@ result<std::string> fetch_cluster_text(const clock& time, const std::string& see
   }
 }
 
-// A node of no cluster's name connects for a moment; the others know that it is none of them.
-result<std::vector<std::string>> fetch_names(const clock& time, const std::string& seed,
+result<std::vector<std::string>> fetch_names(const std::string& seed,
                                              const transport::secret& key) {
-  deaf_listener nobody;
-  transport::ucx_options options;
-  options.self = {text("visitor-", entropy_seed()), 1};
-  options.peers = {{"", seed}};
-  options.key = key;
-  auto made = transport::open_ucx_endpoint(std::move(options), nobody);
-  if (!made) return fail(std::move(made.error()));
-  const auto deadline = time.now() + seed_patience;
-  while ((*made)->peers().empty()) {
-    if (time.now() >= deadline)
-      return fail(status_code::timed_out, text("--join ", seed, ": does not answer"));
-    pass_time(seed_pause);
-  }
-  pass_time(book_wait);
+  const auto book = transport::fetch_address_book(seed, key);
+  if (!book) return fail(book.error().within(text("--join ", seed)));
   std::vector<std::string> out;
-  for (const auto& entry : (*made)->address_book()) out.push_back(entry.identity.name);
-  for (const auto& peer : (*made)->peers()) out.push_back(peer.name);
+  for (const auto& entry : *book) out.push_back(entry.identity.name);
   return out;
 }
 

@@ -19,7 +19,6 @@ result<std::string> fetch_cluster_text(const clock& time, const std::string& see
                                        const transport::secret& key);
 
 // The names that the node at `seed` has heard of.
-result<std::vector<std::string>> fetch_names(const clock& time, const std::string& seed,
-                                             const transport::secret& key);
+result<std::vector<std::string>> fetch_names(const std::string& seed, const transport::secret& key);
 
 } // namespace troupe::cli

@@ -15,6 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr size_t book_entries_asked_max = 4096;
+
 class asker {
 public:
   asker(connection control, const secret& key, time_point deadline)
@@ -37,6 +39,9 @@ public:
     return receive_description();
   }
 
+  // Comes before the description.
+  const std::vector<book_entry>& book() const { return book_; }
+
 private:
   result<std::vector<std::byte>> receive_description() {
     std::vector<std::byte> out;
@@ -45,6 +50,9 @@ private:
       if (!plain) return fail(std::move(plain.error()));
       auto record = decode_control_record(*plain);
       if (!record) return fail(std::move(record.error()));
+      if (const auto* known = std::get_if<book_record>(&*record);
+          known != nullptr && book_.size() < book_entries_asked_max)
+        book_.insert(book_.end(), known->entries.begin(), known->entries.end());
       const auto* part = std::get_if<description_record>(&*record);
       if (part == nullptr) continue;
       if (out.size() + part->part.size() + part->bytes_left > description_bytes_max)
@@ -89,15 +97,13 @@ private:
   }
 
   system_clock clock_;
+  std::vector<book_entry> book_;
   connection control_;
   handshake shake_;
   time_point deadline_;
 };
 
-} // namespace
-
-result<std::vector<std::byte>> fetch_description(const std::string& address, const secret& key,
-                                                 duration timeout) {
+result<asker> make_asker(const std::string& address, const secret& key, duration timeout) {
   if (key.size() < cluster_key_bytes_min)
     return fail(status_code::invalid_argument, text("the cluster key has ", key.size(),
                                                     " bytes, fewer than ", cluster_key_bytes_min));
@@ -106,9 +112,26 @@ result<std::vector<std::byte>> fetch_description(const std::string& address, con
   if (!resolved) return fail(resolved.error());
   auto control = connection::dial(*resolved);
   if (!control) return fail(control.error().within(address));
-  auto out = asker(std::move(*control), key, deadline).ask();
+  return asker(std::move(*control), key, deadline);
+}
+
+} // namespace
+
+result<std::vector<std::byte>> fetch_description(const std::string& address, const secret& key,
+                                                 duration timeout) {
+  auto one = make_asker(address, key, timeout);
+  if (!one) return fail(std::move(one.error()));
+  auto out = one->ask();
   if (!out) return fail(out.error().within(address));
   return out;
+}
+
+result<std::vector<book_entry>> fetch_address_book(const std::string& address, const secret& key,
+                                                   duration timeout) {
+  auto one = make_asker(address, key, timeout);
+  if (!one) return fail(std::move(one.error()));
+  if (const auto described = one->ask(); !described) return fail(described.error().within(address));
+  return one->book();
 }
 
 } // namespace troupe::transport

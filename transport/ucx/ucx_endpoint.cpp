@@ -684,6 +684,9 @@ void ucx_endpoint_core::take_handshake(session& s, std::span<const std::byte> re
       return each.second->at == stage::describing;
     });
     if (static_cast<size_t>(askers) > askers_max) return doom(s, "too many ask at a time");
+    auto known = book_.entries();
+    known.push_back({options_.self, options_.advertise});
+    tell_book(s, known);
     send_description(s);
   } else {
     take_request(s);

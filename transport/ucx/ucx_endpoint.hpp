@@ -79,4 +79,8 @@ result<std::unique_ptr<ucx_endpoint>> open_ucx_endpoint(ucx_options options,
 result<std::vector<std::byte>> fetch_description(const std::string& address, const secret& key,
                                                  duration timeout = std::chrono::seconds(5));
 
+// Asks it in the same way which nodes it has had a session with, itself among them.
+result<std::vector<book_entry>> fetch_address_book(const std::string& address, const secret& key,
+                                                   duration timeout = std::chrono::seconds(5));
+
 } // namespace troupe::transport

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -307,6 +308,11 @@ TEST_F(ucx_endpoint_test, one_seed_is_enough_to_meet_everybody) {
     }
   }
   EXPECT_EQ(others[0]->endpoint->address_book().size(), 3u);
+  const auto asked = fetch_address_book(a_->endpoint->listen_address(), key_);
+  ASSERT_TRUE(asked.has_value()) << asked.error().why();
+  std::set<std::string> known;
+  for (const auto& entry : *asked) known.insert(entry.identity.name);
+  EXPECT_EQ(known, (std::set<std::string>{"a", "b", "c", "d"}));
   // The mesh holds without the seed.
   a_.reset();
   ASSERT_TRUE(others[0]->listener.wait_down("a"));
