@@ -2,6 +2,7 @@
 // other.
 #include "actors/cluster_node.hpp"
 
+#include "actors/store_coordinator.hpp"
 #include "base/text.hpp"
 #include "model/description.hpp"
 
@@ -25,6 +26,8 @@ result<std::unique_ptr<cluster_node>> cluster_node::start(caf::actor_system& sys
   if (layout.experts == 0) layout.shards = 0;
   if (auto s = dataflow::validate(layout); !s.ok()) return fail(std::move(s));
   if (auto s = dataflow::validate(options.timing); !s.ok()) return fail(std::move(s));
+  if (auto s = dataflow::validate(options.lease); !s.ok()) return fail(std::move(s));
+  if (seams.store != nullptr) layout.voters = 0;
   if (options.self >= layout.nodes.size())
     return fail(status_code::invalid_argument,
                 text("this node is number ", options.self, " of ", layout.nodes.size()));
@@ -62,17 +65,7 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                                               .time = seams.time,
                                               .trace = seams.trace,
                                               .link_frames_max = options_.link_frames_max});
-  const auto coordinator = spawn_coordinator(system, {.layout = &options_.layout,
-                                                      .timing = &options_.timing,
-                                                      .self = options_.self,
-                                                      .incarnation = options_.incarnation,
-                                                      .votes = options_.votes,
-                                                      .remembers = options_.remembers,
-                                                      .keep_votes = seams.keep_votes,
-                                                      .time = seams.time,
-                                                      .trace = seams.trace,
-                                                      .gateway = gateway,
-                                                      .supervisor = watcher});
+  const auto coordinator = spawn_coordinator_of(system, seams, gateway);
   membership_ = spawn_membership(system, {.layout = &options_.layout,
                                           .timing = &options_.timing,
                                           .self = options_.self,
@@ -86,6 +79,34 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                  join_cluster{make_local(cluster_seat{options_.self, options_.incarnation, gateway,
                                                       coordinator, membership_})});
   sorter_->connect(gateway, membership_, coordinator);
+}
+
+coordinator cluster_node::spawn_coordinator_of(caf::actor_system& system,
+                                               const cluster_node_seams& seams,
+                                               const actors::gateway& gateway) {
+  const auto watcher = caf::actor_cast<cluster_watcher>(supervisor_);
+  if (seams.store != nullptr)
+    return spawn_store_coordinator(system, {.layout = &options_.layout,
+                                            .timing = &options_.timing,
+                                            .lease = options_.lease,
+                                            .self = options_.self,
+                                            .incarnation = options_.incarnation,
+                                            .store = seams.store,
+                                            .time = seams.time,
+                                            .trace = seams.trace,
+                                            .gateway = gateway,
+                                            .supervisor = watcher});
+  return spawn_coordinator(system, {.layout = &options_.layout,
+                                    .timing = &options_.timing,
+                                    .self = options_.self,
+                                    .incarnation = options_.incarnation,
+                                    .votes = options_.votes,
+                                    .remembers = options_.remembers,
+                                    .keep_votes = seams.keep_votes,
+                                    .time = seams.time,
+                                    .trace = seams.trace,
+                                    .gateway = gateway,
+                                    .supervisor = watcher});
 }
 
 void cluster_node::note_started(const dataflow::role& who, const caf::actor& part) {

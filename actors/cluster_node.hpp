@@ -12,6 +12,8 @@
 #include "base/trace.hpp"
 #include "compute/executor.hpp"
 #include "dataflow/cluster.hpp"
+#include "dataflow/lease_rules.hpp"
+#include "storage/state_store.hpp"
 #include "transport/endpoint.hpp"
 
 #include <caf/actor_system.hpp>
@@ -31,12 +33,17 @@ struct cluster_node_seams {
   // Opens the node's endpoint; what it hears goes to the listener.
   std::function<std::unique_ptr<transport::endpoint>(transport::endpoint_listener&)> open_endpoint;
   vote_keeper keep_votes;
+  // Where the cluster's state is agreed on; absent: among the voters. Equal on all nodes. With it
+  // no node votes: nothing of votes, remembers and keep_votes is used, and layout.voters makes no
+  // difference. It ends after the actors and before their system: answers may be on their way.
+  storage::state_store* store = nullptr;
 };
 
 struct cluster_node_options {
   node_options node;
   dataflow::cluster_layout layout; // layers and experts are filled in from the model
   dataflow::cluster_timing timing;
+  dataflow::lease_timing lease; // where the state is in a store
   schemas::node_index self = 0;
   uint64_t incarnation = 1;       // higher at every start
   uint32_t link_frames_max = 256; // to one peer without an acknowledgement; equal on all nodes
@@ -90,6 +97,8 @@ public:
 
 private:
   void spawn(caf::actor_system& system, const cluster_node_seams& seams);
+  coordinator spawn_coordinator_of(caf::actor_system& system, const cluster_node_seams& seams,
+                                   const actors::gateway& gateway);
   void note_started(const dataflow::role& who, const caf::actor& part);
 
   cluster_node_options options_;

@@ -22,7 +22,8 @@ struct vote_arrived {
   local_ref<schemas::frame_body> body;
 };
 
-// What the leader decides by.
+// What the leader decides by. Where nobody votes every node has a view, and should_lead says
+// whether it may.
 struct leading_view {
   dataflow::leader_view view;
   bool should_lead = false;
@@ -44,6 +45,12 @@ struct epoch_go {
 struct node_outdated {
   uint64_t incarnation = 0; // of the later one
 };
+
+// To whoever sends views, where a store says who leads (store_coordinator.hpp).
+struct leading_changed {
+  bool leads = false;
+};
+using leadership_watcher = caf::typed_actor<caf::reacts_to<leading_changed>>;
 
 // What membership and coordinator tell the supervisor.
 using cluster_watcher = caf::typed_actor<caf::reacts_to<apply_state>, caf::reacts_to<epoch_go>,
@@ -81,6 +88,10 @@ typename Inspector::result_type inspect(Inspector& f, vote_arrived& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, view_changed& x) {
   return f(caf::meta::type_name("view_changed"), x.now);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, leading_changed& x) {
+  return f(caf::meta::type_name("leading_changed"), x.leads);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, apply_state& x) {

@@ -114,6 +114,11 @@ struct membership_state {
     announce();
   }
 
+  void note_leading(const leading_changed& in) {
+    store_says_lead = in.leads;
+    announce();
+  }
+
   // What follows from silence follows at once.
   void look() {
     if (note_suspects(options.time->now())) announce();
@@ -139,7 +144,7 @@ struct membership_state {
     ++own.number;
     own.hears = table->hears(now);
     own.majority = table->has_majority(now);
-    own.leads = table->should_lead(now);
+    own.leads = options.layout->voters == 0 ? store_says_lead : table->should_lead(now);
     self->send(options.peers.gateway,
                send_datagram{schemas::no_node, make_local(schemas::frame_body(own))});
   }
@@ -205,6 +210,7 @@ struct membership_state {
   std::vector<uint64_t> heard_before;
   uint64_t ticks = 0;
   bool left = false;
+  bool store_says_lead = false; // where nobody votes
 };
 
 self_type::behavior_type membership_behavior(membership_state::self_pointer self,
@@ -217,6 +223,7 @@ self_type::behavior_type membership_behavior(membership_state::self_pointer self
       [state](const node_condition& in) { state->change(in); },
       [state](const state_learned& in) { state->learn(in); },
       [state](const begin_drain& in) { state->drain(in); },
+      [state](const leading_changed& in) { state->note_leading(in); },
       [self, state](const stop_part&) {
         state->options.peers = {};
         self->quit();

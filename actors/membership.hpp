@@ -54,7 +54,8 @@ struct membership_peers {
 
 using membership = caf::typed_actor<caf::reacts_to<report_arrived>, caf::reacts_to<peer_cut_off>,
                                     caf::reacts_to<node_condition>, caf::reacts_to<state_learned>,
-                                    caf::reacts_to<begin_drain>, caf::reacts_to<stop_part>>;
+                                    caf::reacts_to<begin_drain>, caf::reacts_to<leading_changed>,
+                                    caf::reacts_to<stop_part>>;
 
 // Everything pointed to outlives the actor.
 struct membership_options {

@@ -70,6 +70,10 @@ struct peer_cut_off;
 struct vote_arrived;
 struct view_changed;
 struct votes_stored;
+struct leading_changed;
+// store_coordinator.cpp
+struct store_answered;
+struct store_tick;
 // node_supervisor.hpp
 struct apply_state;
 struct epoch_go;
@@ -132,6 +136,9 @@ CAF_ADD_TYPE_ID(troupe, (troupe::actors::epoch_go))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::node_outdated))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::join_cluster))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::fence_overdue))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::leading_changed))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::store_answered))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::store_tick))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 CAF_ERROR_CODE_ENUM(troupe::status_code, "troupe")

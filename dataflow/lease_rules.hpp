@@ -20,7 +20,7 @@ struct lease_timing {
   duration term = std::chrono::seconds(2); // of a leader that is silent
   duration keep_every = std::chrono::milliseconds(500);
   duration fence_early = std::chrono::milliseconds(200); // its end is meant so much sooner
-  duration read_every = std::chrono::milliseconds(250);  // by who does not lead
+  duration read_every = std::chrono::milliseconds(200);  // by who does not lead
   duration retry_after = std::chrono::milliseconds(250); // when the store did not answer
   // So long an absent leader is left to nodes that are better placed to become it.
   duration defer = std::chrono::seconds(1);

@@ -6,6 +6,7 @@
 #include "compute/cpu_executor.hpp"
 #include "storage/posix_disk.hpp"
 #include "storage/posix_io_worker.hpp"
+#include "storage/state_store.hpp"
 #include "storage/vote_store.hpp"
 #include "tests/support/built_in_model.hpp"
 #include "transport/loopback/loopback_network.hpp"
@@ -17,6 +18,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -128,6 +130,8 @@ struct cluster_plan {
   dataflow::cluster_layout layout;
   dataflow::cluster_timing timing;
   std::string folder; // of the disks
+  // Where the state is not agreed on among the voters: this node's way to the store.
+  std::function<std::unique_ptr<storage::state_store>(uint32_t self, const clock&)> open_store;
 };
 
 class counting_trace final : public trace {
@@ -172,6 +176,8 @@ public:
                            incarnation](transport::endpoint_listener& listener) {
       return network.open({plan.layout.nodes[self], incarnation}, listener);
     };
+    if (plan.open_store) store_ = plan.open_store(self, time_);
+    seams.store = store_.get();
     seams.keep_votes = [this](const schemas::acceptor_state& state, auto done) {
       const auto s = worker_->submit([this, state] { return votes_.store(state); }, done);
       if (!s.ok()) done(s);
@@ -186,6 +192,7 @@ public:
     node_->stop();
     system_->await_all_actors_done();
     worker_.reset();
+    store_.reset();
     node_.reset();
     system_.reset();
   }
@@ -219,6 +226,7 @@ private:
   std::unique_ptr<storage::posix_disk> files_;
   storage::vote_store votes_;
   std::unique_ptr<storage::posix_io_worker> worker_;
+  std::unique_ptr<storage::state_store> store_;
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
   std::unique_ptr<actors::cluster_node> node_;

@@ -95,6 +95,32 @@ TEST_F(membership_test, reports_at_once_at_every_tick_and_at_every_change) {
   EXPECT_EQ(to_coordinator.heard<view_changed>().size(), 6u);
 }
 
+TEST_F(membership_test, where_nobody_votes_it_leads_when_the_store_says_so) {
+  layout.voters = 0;
+  auto lone = own(spawn_membership(system_,
+                                   {.layout = &layout,
+                                    .timing = &timing,
+                                    .self = 0,
+                                    .incarnation = 10,
+                                    .board = &board,
+                                    .time = &time,
+                                    .trace = &trace,
+                                    .peers = {to_gateway.as<gateway>(),
+                                              to_coordinator.as<coordinator>(),
+                                              supervisor.as<cluster_watcher>()},
+                                    .drained = [] {}}));
+  settle();
+  EXPECT_FALSE(report().leads);
+  EXPECT_TRUE(to_coordinator.last<view_changed>().now->should_lead); // it may
+  EXPECT_EQ(to_coordinator.last<view_changed>().now->view.reports.size(), 3u);
+  const auto sent = reports_sent();
+  tell(lone, leading_changed{true});
+  EXPECT_EQ(reports_sent(), sent + 1);
+  EXPECT_TRUE(report().leads);
+  tell(lone, leading_changed{false});
+  EXPECT_FALSE(report().leads);
+}
+
 TEST_F(membership_test, says_whom_it_hears_and_suspects_who_falls_silent) {
   for (int i = 0; i < 20; ++i) {
     hears(of(1));

@@ -130,8 +130,8 @@ TEST_F(lease_keeper_test, who_came_too_late_follows_and_reads_now_and_then) {
   keeper.campaigned(holder(1, 11), true, at(0), at(5));
   EXPECT_FALSE(keeper.leads(at(5)));
   EXPECT_EQ(keeper.next(good, at(10)), step::wait);
-  EXPECT_EQ(keeper.next(good, at(254)), step::wait);
-  EXPECT_EQ(keeper.next(good, at(255)), step::read);
+  EXPECT_EQ(keeper.next(good, at(204)), step::wait);
+  EXPECT_EQ(keeper.next(good, at(205)), step::read);
 }
 
 TEST_F(lease_keeper_test, a_node_in_a_bad_place_leaves_the_lead_to_others_for_a_while) {
