@@ -202,6 +202,8 @@ private:
     cluster_.begin_workload();
     injector_->arm();
     armed_ = true;
+    last_change_ = injector_->last_change(); // that alone takes nothing away
+    membership_->disturbed(world_.now());
     run_until(
         trouble_max,
         [this] { return injector_->all_ended() && cluster_.all_clients_done() && at_rest(); },
