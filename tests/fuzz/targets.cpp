@@ -8,6 +8,7 @@
 #include "model/tensor_index.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights.hpp"
+#include "tests/fuzz/transport_targets.hpp"
 #include "tests/fuzz/wire_targets.hpp"
 
 #include <array>
@@ -94,7 +95,7 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 7> all = {{
+constexpr std::array<target, 10> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
@@ -102,6 +103,9 @@ constexpr std::array<target, 7> all = {{
     {"tokenizer", read_tokenizer, "tokenizers", "tokenizer.json"},
     {"frame", read_frame, "", "", frame_seeds},
     {"votes", read_votes, "", "", votes_seeds},
+    {"handshake", read_handshake, "", "", handshake_seeds},
+    {"sealed_frame", read_sealed_frame, "", "", sealed_frame_seeds},
+    {"control_record", read_control_record, "", "", control_record_seeds},
 }};
 
 } // namespace
