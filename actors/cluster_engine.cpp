@@ -17,6 +17,8 @@
 namespace troupe::actors {
 namespace {
 
+constexpr duration door_patience = std::chrono::seconds(1);
+
 // Stands in for an endpoint that could not be opened until the node, which cannot run without, is
 // gone again.
 class closed_endpoint final : public transport::endpoint {
@@ -85,6 +87,7 @@ public:
 
   result<request_handle> submit(dataflow::generation_request request, event_sink sink,
                                 received_so_far received) override {
+    if (auto s = refusal(); !s.ok()) return fail(std::move(s));
     return node_->submit(std::move(request), std::move(sink), std::move(received));
   }
   void cancel(request_handle handle) override { node_->cancel(handle); }
@@ -106,6 +109,16 @@ public:
   cluster_picture cluster() const override;
 
 private:
+  // Between two epochs a request waits, for that is soon over. Who is outside of the cluster for
+  // longer sends clients to other doors.
+  status refusal() const {
+    const auto seen = watch_.read();
+    const bool waits = seen.state.epoch == 0 || seams_.time->now() - seen.known_at < door_patience;
+    if (reaches_majority() && (seen.begun || waits)) return {};
+    return status(status_code::unavailable,
+                  "this node takes no part in its cluster now; ask another one");
+  }
+
   cluster_node_seams node_seams() {
     cluster_node_seams out;
     out.executor = seams_.executor;

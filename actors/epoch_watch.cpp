@@ -48,6 +48,7 @@ void epoch_watch::learn(const schemas::cluster_state& state) {
     if (loss.any) open_->lost.insert(open_->lost.end(), loss.nodes.begin(), loss.nodes.end());
   }
   now_.state = state;
+  now_.known_at = now;
   now_.begun = false;
 }
 

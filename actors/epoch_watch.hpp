@@ -32,6 +32,7 @@ public:
   struct reading {
     schemas::cluster_state state; // the newest the node works by
     bool begun = false;           // everybody was ready for it, and somebody serves
+    time_point known_at{};        // when this node began to work by it
     uint64_t recoveries = 0;
     std::optional<recovery> last;
   };
