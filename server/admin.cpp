@@ -33,13 +33,25 @@ json_value placement_of(const actors::cluster_picture& cluster) {
   return out;
 }
 
+// Of the machine's steady clock, so that moments of several nodes on one machine can be compared.
+json_value moment(std::optional<time_point> when) {
+  if (!when) return nullptr;
+  return when->time_since_epoch().count();
+}
+
 json_value recoveries_of(const actors::cluster_picture& cluster) {
   json_value out{{"count", cluster.recoveries}, {"last", nullptr}};
   if (const auto& last = cluster.last_recovery)
     out["last"] = {{"epoch", last->epoch},
                    {"lost", last->lost},
                    {"took_ms", milliseconds(last->took)},
-                   {"at", last->wall_seconds}};
+                   {"at", last->wall_seconds},
+                   {"moments_ns",
+                    {{"suspected", moment(last->suspected)},
+                     {"known", moment(last->known)},
+                     {"ready", moment(last->ready)},
+                     {"served", moment(last->served)},
+                     {"flowing", moment(last->flowing)}}}};
   return out;
 }
 

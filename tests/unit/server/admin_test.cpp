@@ -22,6 +22,7 @@ actors::cluster_picture three_nodes() {
   out.shards = {{"n0", "n1"}, {"n1"}};
   out.recoveries = 1;
   out.last_recovery = {7, {"n2"}, std::chrono::microseconds(1500), 1764000001};
+  out.last_recovery->served = time_point{} + std::chrono::nanoseconds(1234);
   out.gateway.resent = 9;
   out.transport.frames_sent = 11;
   return out;
@@ -66,6 +67,8 @@ TEST_F(admin_test, tells_the_cluster_as_the_node_knows_it) {
   EXPECT_EQ(body["recoveries"]["count"], 1);
   EXPECT_EQ(body["recoveries"]["last"]["lost"], json::array({"n2"}));
   EXPECT_EQ(body["recoveries"]["last"]["took_ms"], 1.5);
+  EXPECT_EQ(body["recoveries"]["last"]["moments_ns"]["served"], 1234);
+  EXPECT_TRUE(body["recoveries"]["last"]["moments_ns"]["flowing"].is_null());
   EXPECT_EQ(body["gateway"]["resent"], 9);
   EXPECT_EQ(body["transport"]["frames_sent"], 11);
 }
