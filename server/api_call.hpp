@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace troupe::server {
@@ -20,6 +21,7 @@ struct api_handler::call {
   // Of an answer that is given again: the request as it was, and where the client was.
   storage::request_journal::entry_pointer entry = nullptr;
   std::optional<event_id> after = std::nullopt;
+  const std::string& body() const { return entry != nullptr ? entry->body : request.body; }
   // What preparation left for the strand.
   std::optional<http_response> response = std::nullopt;
   std::optional<generation_session::args> session = std::nullopt;

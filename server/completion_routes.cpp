@@ -94,7 +94,6 @@ void api_handler::answer_again(const call_pointer& call, bool chat) {
   if (call->request.method == "HEAD")
     return call->exchange->respond(call->reply.content("", sse_content_type));
   call->entry = std::move(*entry);
-  call->request.body = call->entry->body;
   answer(call, chat);
 }
 
@@ -124,8 +123,7 @@ answer_identity api_handler::identity_of(const call& call, bool chat,
   out.chat = chat;
   out.offsets = !chat && request.generation.top_logprobs.has_value();
   if (request.stream)
-    out.request_hash =
-        hash_of_request(chat ? path_of_chats : path_of_completions, call.request.body);
+    out.request_hash = hash_of_request(chat ? path_of_chats : path_of_completions, call.body());
   const std::string fingerprint = parts_.engine.fingerprint();
   out.model_hash =
       static_cast<uint32_t>(schemas::checksum_of(std::as_bytes(std::span(fingerprint))));
@@ -152,8 +150,7 @@ api_result<void> api_handler::prepare_answer(call& call, bool chat) {
   const request_rules& rules = options_.rules;
   auto deadline = deadline_of(call.request, rules.limits.deadline_ms_max, call.arrived);
   if (!deadline) return refuse(std::move(deadline.error()));
-  auto request =
-      chat ? parse_chat(call.request.body, rules) : parse_completion(call.request.body, rules);
+  auto request = chat ? parse_chat(call.body(), rules) : parse_completion(call.body(), rules);
   if (!request) return refuse(std::move(request.error()));
   auto after = event_id_of(call.request);
   if (!after) return refuse(std::move(after.error()));
@@ -200,7 +197,7 @@ api_result<void> api_handler::prepare_answer(call& call, bool chat) {
 }
 
 void api_handler::answer(const call_pointer& call, bool chat) {
-  const bool large = call->request.body.size() >= options_.aside_bytes_min;
+  const bool large = call->body().size() >= options_.aside_bytes_min;
   auto work = [this, keep = shared_from_this(), call, chat] {
     if (auto done = prepare_answer(*call, chat); !done)
       call->response = call->reply.error(done.error());

@@ -166,6 +166,8 @@ void generation_session::begin_stream(http_exchange& exchange, std::string& byte
 void generation_session::end_in_failure(const api_error& why, std::string& bytes) {
   over_ = true;
   cancel_all();
+  // Where nothing was sent there is nothing to go on with.
+  if (!begun_ && entry_) journal_->finish(entry_->response_id, entry_->nonce);
   if (begun_) {
     bytes += stream_->fail(why);
   } else if (auto exchange = exchange_.lock()) {

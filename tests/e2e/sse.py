@@ -69,7 +69,7 @@ def cut_off(url, path, body, events, extra_bytes=0):
         received += more
     link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     link.close()
-    blocks = body_bytes.split(b"\n\n")
+    blocks = body_bytes.split(b"\n\n")[:-1]
     return b"".join(block + b"\n\n" for block in blocks[:events])
 
 

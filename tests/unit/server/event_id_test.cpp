@@ -81,7 +81,7 @@ TEST(event_id, is_short_and_fit_for_urls_and_header_fields) {
 }
 
 TEST(event_id, every_changed_missing_or_added_character_is_noticed) {
-  for (uint64_t seed = 0; seed < 20; ++seed) {
+  for (uint64_t seed = 0; seed < 8; ++seed) {
     const std::string good = text_of(some_id(seed));
     for (size_t at = 0; at < good.size(); ++at) {
       for (const char other : {'A', 'B', '-', '_', '0', '9', 'z', '=', ' ', '+', '\0', '\xff'}) {
@@ -102,7 +102,7 @@ TEST(event_id, every_changed_missing_or_added_character_is_noticed) {
 // what a writer is given, or by mutating bytes and sealing them again.
 TEST(event_id, nonsense_with_a_good_checksum_is_refused_or_means_exactly_itself) {
   size_t taken = 0;
-  for (uint64_t seed = 0; seed < 60000; ++seed) {
+  for (uint64_t seed = 0; seed < 20000; ++seed) {
     draws draw(seed + (uint64_t{1} << 40));
     std::vector<uint8_t> bytes = unseal_event_id(text_of(some_id(seed % 50))).value();
     for (uint64_t i = 1 + draw.below(3); i > 0 && !bytes.empty(); --i) {
@@ -122,7 +122,7 @@ TEST(event_id, nonsense_with_a_good_checksum_is_refused_or_means_exactly_itself)
     EXPECT_LE(id->of.name.size(), answer_name_bytes_max);
     for (const auto& choice : id->after.choices) EXPECT_LE(choice.text_bytes, event_id_number_max);
   }
-  EXPECT_GT(taken, 1000u) << "changed hashes and numbers are still ids";
+  EXPECT_GT(taken, 500u) << "changed hashes and numbers are still ids";
 }
 
 TEST(event_id, what_no_answer_can_be_is_refused) {
