@@ -89,9 +89,9 @@ std::string program_help(const command_list& commands) {
          "then the environment, then the file. Without --model the built-in model is used.\n"
          "\n"
          "exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 the model cannot be loaded;\n"
-         "  4 (serve) answers were cut off because draining took too long; 130 and 143 ended by "
-         "Ctrl-C or\n"
-         "  SIGTERM; 141 whoever read the output went away\n";
+         "  4 (serve, node) answers were cut off because draining took too long; 5 (node) start it "
+         "again;\n"
+         "  130 and 143 ended by Ctrl-C or SIGTERM; 141 whoever read the output went away\n";
 }
 
 std::string command_help(command& of) {

@@ -21,7 +21,8 @@ TALES = ROOT / "models" / "tales"
 GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
-COMMANDS = ["serve", "generate", "chat", "model inspect", "tokenize", "bench", "simulate run", "simulate replay",
+COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
+            "cluster down", "top", "generate", "chat", "model inspect", "tokenize", "bench", "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
