@@ -220,7 +220,8 @@ private:
   status endpoint_failure_;
   std::unique_ptr<cluster_node> node_;
 
-  mutable std::mutex mutex_; // of what follows
+  // waiver thread: of what follows; held for a copy, a few times in an epoch.
+  mutable std::mutex mutex_;
   bool draining_ = false;
   bool drained_ = false;
   std::string gave_up_;

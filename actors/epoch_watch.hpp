@@ -59,7 +59,8 @@ private:
   const clock& time_;
   trace& next_;
   std::function<void()> begun_;
-  mutable std::mutex mutex_; // of what follows
+  // waiver thread: of what follows; held for a copy, a few times in an epoch.
+  mutable std::mutex mutex_;
   reading now_;
   std::optional<loss> open_;                             // until an epoch serves
   std::optional<time_point> suspected_at_;               // since the last epoch began
