@@ -53,8 +53,8 @@ status validate(const cluster_layout& layout) {
 }
 
 uint64_t fingerprint(const cluster_layout& layout) {
-  std::string all = text(layout.stages, ' ', layout.shards, ' ', layout.shard_copies, ' ',
-                         layout.layers, ' ', layout.experts);
+  std::string all =
+      text(layout.stages, ' ', layout.shards, ' ', layout.layers, ' ', layout.experts);
   for (const auto& name : layout.nodes) all += text(' ', name.size(), ' ', name);
   return schemas::checksum_of(std::as_bytes(std::span(all)));
 }

@@ -37,8 +37,8 @@ struct cluster_layout {
 };
 // The message names the field, its value and the range.
 status validate(const cluster_layout& layout);
-// Tells layouts apart of which one cannot go on from a state of the other; voters make no
-// difference.
+// Tells layouts apart of which one cannot go on from a state of the other. Voters and copies of
+// shards make no difference.
 uint64_t fingerprint(const cluster_layout& layout);
 
 struct cluster_timing {

@@ -25,7 +25,7 @@ struct lease_timing {
   // So long an absent leader is left to nodes that are better placed to become it.
   duration defer = std::chrono::seconds(1);
   // Whoever was not running for longer knows too little of the others for a while.
-  duration gap_max = std::chrono::milliseconds(300);
+  duration gap_max = std::chrono::milliseconds(400);
 };
 status validate(const lease_timing& timing);
 

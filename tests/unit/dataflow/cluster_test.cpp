@@ -96,5 +96,32 @@ TEST(cluster_test, a_node_is_known_by_its_place) {
   EXPECT_FALSE(layout.is_voter(no_node));
 }
 
+TEST(cluster_test, without_voters_nothing_waits_for_a_majority) {
+  auto layout = usual();
+  layout.voters = 0;
+  EXPECT_EQ(layout.majority(), 0u);
+  EXPECT_FALSE(layout.is_voter(0));
+  EXPECT_FALSE(validate(layout).ok()); // nobody is configured so
+}
+
+TEST(cluster_test, a_fingerprint_tells_layouts_apart_that_cannot_share_a_state) {
+  const auto layout = usual();
+  const auto changed = [&layout](auto change) {
+    auto other = layout;
+    change(other);
+    return fingerprint(other);
+  };
+  EXPECT_EQ(changed([](auto&) {}), fingerprint(layout));
+  EXPECT_EQ(changed([](auto& l) { l.voters = 0; }), fingerprint(layout));
+  EXPECT_EQ(changed([](auto& l) { ++l.shard_copies; }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { ++l.stages; }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { ++l.shards; }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { ++l.layers; }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { ++l.experts; }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { l.nodes.push_back("z"); }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { std::swap(l.nodes[0], l.nodes[1]); }), fingerprint(layout));
+  EXPECT_NE(changed([](auto& l) { l.nodes[0] += l.nodes[1]; }), fingerprint(layout));
+}
+
 } // namespace
 } // namespace troupe::dataflow
