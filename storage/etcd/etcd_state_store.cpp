@@ -74,12 +74,14 @@ public:
                                .key = state_key_,
                                .value = std::move(*value),
                                .lease = 0});
-    return ask({.compares = {{.key = leader_key_, .equals = leader.since},
-                             {.key = state_key_,
-                              .target = etcd_compare::what::mod_revision,
-                              .equals = next.revision}},
-                .then = std::move(then),
-                .otherwise = both()});
+    auto now = ask({.compares = {{.key = leader_key_, .equals = leader.since},
+                                 {.key = state_key_,
+                                  .target = etcd_compare::what::mod_revision,
+                                  .equals = next.revision}},
+                    .then = std::move(then),
+                    .otherwise = both()});
+    if (now && !now->done) now->done = is_there(leader, next, now->now);
+    return now;
   }
 
   result<store_answer> end(uint64_t lease) {
@@ -89,6 +91,12 @@ public:
   }
 
 private:
+  // Asked twice, the second time finds what the first has done.
+  static bool is_there(const store_leader& leader, const store_contents& next,
+                       const store_contents& now) {
+    return now.leader == leader && now.layout == next.layout && now.state == next.state;
+  }
+
   std::vector<etcd_operation> both() const {
     return {{.kind = etcd_operation::what::range, .key = leader_key_, .value = {}, .lease = 0},
             {.kind = etcd_operation::what::range, .key = state_key_, .value = {}, .lease = 0}};

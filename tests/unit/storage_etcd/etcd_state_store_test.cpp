@@ -119,6 +119,19 @@ TEST_F(etcd_state_store_test, a_write_on_an_older_state_is_refused) {
   EXPECT_EQ(a.store().counters().refusals, 1u);
 }
 
+// As happens when an endpoint acts and its answer is lost.
+TEST_F(etcd_state_store_test, what_is_asked_twice_has_happened_once) {
+  auto a = at(options);
+  const auto one = lead(a, "a");
+  const auto next = next_of(one.now, 2);
+  const auto first = a.replace(*one.now.leader, next);
+  const auto second = a.replace(*one.now.leader, next);
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(first->done);
+  EXPECT_TRUE(second->done);
+  EXPECT_EQ(second->now, first->now);
+}
+
 TEST_F(etcd_state_store_test, an_earlier_leader_can_write_nothing) {
   auto a = at(options), b = at(options);
   const auto old = lead(a, "a");
