@@ -1,5 +1,7 @@
 // What the environment must hold before a program with UCX starts: the library reads it, installs
 // signal handlers and patches memory functions before main() runs, so setting it there is too late.
+// A program that is linked with this starts itself anew before any library begins, where the
+// system's dynamic linker lets it (glibc).
 #pragma once
 
 #include "base/status.hpp"
