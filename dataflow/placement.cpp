@@ -41,7 +41,7 @@ public:
     keep(current);
     rehome();
     rebalance();
-    prefer();
+    prefer(current);
     return std::move(plan_);
   }
 
@@ -159,14 +159,20 @@ private:
 
   // The copies that are asked first do the work of a shard; the others wait. So that the work is
   // spread like the copies, each shard in turn prefers the copy on the node with the least work, of
-  // equals the one that is preferred now.
-  void prefer() {
+  // equals the one that is preferred now. A new copy, which has to load its weights first, waits
+  // while there is an older one.
+  void prefer(const placement& current) {
     std::vector<uint64_t> work(serving_.size(), 0);
     work[plan_.sequencer] += sequencer_load;
     for (uint32_t n = 0; n < plan_.stages.size(); ++n) work[plan_.stages[n]] += stage_load(n);
     for (uint32_t n = 0; n < plan_.shards.size(); ++n) {
       auto& copies = plan_.shards[n];
-      const auto less = [&work](node_index a, node_index b) { return work[a] < work[b]; };
+      const auto is_new = [&](node_index node) {
+        return n >= current.shards.size() || !is_in(current.shards[n], node);
+      };
+      const auto less = [&](node_index a, node_index b) {
+        return std::tuple(is_new(a), work[a]) < std::tuple(is_new(b), work[b]);
+      };
       const auto best = std::min_element(copies.begin(), copies.end(), less);
       std::rotate(copies.begin(), best, best + 1);
       work[copies.front()] += shard_load(n);

@@ -18,7 +18,8 @@ using schemas::placement;
 // on different nodes. Then at most one role per plan moves from the most to the least loaded node
 // when that makes the larger of their two loads smaller (so that nodes that come back get work); a
 // copy of a shard rather than a stage, whose KV pages would be lost. Last, each shard prefers the
-// copy whose node has the least work so far (stages and shards before it), ties as they are.
+// copy whose node has the least work so far (stages and shards before it), ties as they are, and
+// older copies before new ones.
 // Nothing serving: an empty placement.
 placement plan_placement(const cluster_layout& layout, const placement& current,
                          const std::vector<bool>& serving);

@@ -57,9 +57,12 @@ nanoseconds restore_time(const system_plan& plan, const recovery_options& option
     anything = true;
   }
   for (uint32_t n = 0; n < after.shards.size(); ++n) {
-    const auto first = after.shards[n].front();
-    if (n < before.shards.size() && has(before.shards[n], first)) continue;
-    bytes[first] += shard_bytes(plan, n);
+    const auto& copies = after.shards[n];
+    const bool lives = std::any_of(copies.begin(), copies.end(), [&](dataflow::node_index node) {
+      return n < before.shards.size() && has(before.shards[n], node);
+    });
+    if (lives) continue;
+    bytes[copies.front()] += shard_bytes(plan, n);
     anything = true;
   }
   if (!anything) return 0;
