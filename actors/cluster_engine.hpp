@@ -11,6 +11,7 @@
 #include "compute/executor.hpp"
 #include "dataflow/cluster.hpp"
 #include "storage/io_worker.hpp"
+#include "storage/state_store.hpp"
 #include "storage/vote_store.hpp"
 #include "transport/endpoint.hpp"
 
@@ -26,6 +27,8 @@ struct cluster_engine_seams {
   storage::vote_store* votes = nullptr; // used on the worker's thread alone once the engine runs
   // Where votes are stored. Ends with the engine, after the last vote.
   std::unique_ptr<storage::io_worker> worker;
+  // Where the agreed state is kept instead of by votes; may be null. Ends like the worker.
+  std::unique_ptr<storage::state_store> store;
   std::function<result<std::unique_ptr<transport::endpoint>>(transport::endpoint_listener&)>
       open_endpoint;
 };

@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "cli/host_port.hpp"
+#include "storage/etcd/etcd_options.hpp"
 
 #include <toml++/toml.h>
 
@@ -204,6 +205,8 @@ private:
       return refused(place_of(document, "cluster"),
                      text("cluster is ", quoted_text(out_.cluster),
                           "; it may have at most 64 letters, digits, '.', '_' and '-'"));
+    if (auto s = check_coordination(out_.coordination); !s.ok())
+      return refused(place_of(document, "coordination"), s.why());
     if (out_.voters == 0) out_.voters = nodes >= 3 ? 3 : 1;
     if (out_.shard_copies == 0) out_.shard_copies = std::min(2u, nodes);
     if (out_.voters > nodes)
@@ -250,6 +253,14 @@ std::string table_of(std::string_view heading, Settings settings, bool (*keep)(s
 }
 
 } // namespace
+
+status check_coordination(const std::string& where) {
+  if (where == "embedded") return {};
+  const auto parsed = storage::parse_etcd_address(where);
+  if (parsed) return {};
+  return status(status_code::invalid_argument, text("coordination is ", quoted_text(where),
+                                                    "; it is embedded, or ", parsed.error().why()));
+}
 
 cluster_file_timing::cluster_file_timing() {
   const dataflow::cluster_timing from;

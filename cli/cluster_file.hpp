@@ -85,12 +85,15 @@ struct cluster_file {
   std::string model;
   std::string quantize = "none";
   std::vector<std::string> spare;
+  std::string coordination = "embedded";
   uint32_t voters = 0;
   uint32_t stages = 1;
   uint32_t shards = 0;
   uint32_t shard_copies = 0;
   std::string secret_file;
   std::vector<cluster_file_node> nodes;
+
+  bool votes() const { return coordination == "embedded"; }
   cluster_file_timing timing;
   engine_settings engine; // what of it may stand in [engine]: see is_shared_engine_setting
 
@@ -107,6 +110,11 @@ struct cluster_file {
            .help = "format in which weights are kept; none keeps each as stored",
            .choices = "none|f32|bf16|f16|int8|int4"},
           quantize);
+    visit({.name = "coordination",
+           .value = "WHERE",
+           .help = "where the agreed state is kept: embedded, by votes of nodes, or "
+                   "etcd://HOST:PORT[,HOST:PORT...][/PREFIX] (etcds:// with TLS)"},
+          coordination);
     visit({.name = "voters",
            .value = "COUNT",
            .help = "the first so many nodes keep the cluster's state; it works while a majority of "
@@ -148,6 +156,9 @@ struct cluster_file {
 // Whether [engine] may hold it: parts divide by stages and shards above, and the threads of a node
 // are its own business.
 bool is_shared_engine_setting(std::string_view option);
+
+// "embedded", or an address of etcd. The message begins with "coordination is".
+status check_coordination(const std::string& where);
 
 // Strict: unknown keys are errors with the nearest name. Messages begin with file, line and column.
 result<cluster_file> parse_cluster_file(std::string_view toml, const std::string& file);

@@ -71,6 +71,7 @@ result<cluster_file> described(const new_cluster& plan) {
   out.cluster = "development";
   out.model = plan.model;
   out.quantize = plan.quantize;
+  out.coordination = plan.coordination;
   out.voters = plan.voters;
   out.stages = plan.stages;
   out.shards = plan.shards;

@@ -29,6 +29,7 @@ struct new_cluster {
   uint32_t spare = 3;
   std::string model = ""; // absolute, or empty: the built-in one
   std::string quantize = "none";
+  std::string coordination = "embedded";
   uint32_t voters = 0; // 0: what the cluster file has for a default
   uint32_t stages = 1;
   uint32_t shards = 0;

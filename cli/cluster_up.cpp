@@ -20,6 +20,7 @@ struct cluster_up_settings {
   uint32_t nodes = 3;
   uint32_t spare = 3;
   model_settings model;
+  std::string coordination = "embedded";
   uint32_t voters = 0;
   uint32_t stages = 1;
   uint32_t shards = 0;
@@ -42,6 +43,11 @@ struct cluster_up_settings {
            .range = {0, 64}},
           spare);
     model.for_each_field(visit);
+    visit({.name = "coordination",
+           .value = "WHERE",
+           .help = "where the agreed state is kept: embedded, by votes of nodes, or "
+                   "etcd://HOST:PORT[,HOST:PORT...][/PREFIX] (etcds:// with TLS)"},
+          coordination);
     visit({.name = "voters",
            .value = "COUNT",
            .help = "nodes that keep the cluster's state; it works while a majority of them does",
@@ -89,6 +95,7 @@ result<cluster_folder> make_folder(program& context, const cluster_up_settings& 
   plan.nodes = settings.nodes;
   plan.spare = settings.spare;
   plan.quantize = settings.model.quantize;
+  plan.coordination = settings.coordination;
   plan.voters = settings.voters;
   plan.stages = settings.stages;
   plan.shards = settings.shards;

@@ -15,6 +15,7 @@
 #include "cli/private_file.hpp"
 #include "model/description.hpp"
 #include "server/http_server.hpp"
+#include "storage/etcd/etcd_state_store.hpp"
 #include "storage/posix_disk.hpp"
 #include "storage/posix_io_worker.hpp"
 #include "storage/vote_store.hpp"
@@ -114,6 +115,25 @@ result<node_memory> open_memory(program& context, const node_settings& settings,
   return memory;
 }
 
+// Null: the nodes vote.
+result<std::unique_ptr<storage::state_store>> open_store(program& context,
+                                                         const node_settings& settings,
+                                                         const cluster_file& cluster) {
+  if (cluster.votes()) return std::unique_ptr<storage::state_store>();
+  auto options = storage::parse_etcd_address(cluster.coordination);
+  if (!options) return fail(options.error().within("--coordination"));
+  options->user = settings.etcd_user;
+  options->ca_file = settings.etcd_ca_file;
+  options->certificate_file = settings.etcd_cert_file;
+  options->key_file = settings.etcd_key_file;
+  if (!settings.etcd_password_file.empty()) {
+    auto password = read_private_file(settings.etcd_password_file, key_file_bytes_max);
+    if (!password) return fail(password.error().within("--etcd-password-file"));
+    options->password = password->substr(0, password->find_last_not_of("\r\n") + 1);
+  }
+  return storage::open_etcd_store(*options, context.clock);
+}
+
 setup_result<void> start_cluster_engine(program& context, const node_settings& settings,
                                         node_memory memory, node_parts& parts) {
   const auto& description = *parts.loaded.model->description;
@@ -133,6 +153,9 @@ setup_result<void> start_cluster_engine(program& context, const node_settings& s
   seams.time = &context.clock;
   seams.votes = parts.votes.get();
   seams.worker = std::make_unique<storage::posix_io_worker>();
+  auto store = open_store(context, settings, parts.plan.cluster);
+  if (!store) return failed(store.error(), exit_usage);
+  seams.store = std::move(*store);
   seams.open_endpoint = [&parts,
                          incarnation = memory.incarnation](transport::endpoint_listener& listener) {
     return open_node_endpoint(parts.plan, incarnation, parts.key, listener);

@@ -29,6 +29,12 @@ struct node_settings {
   std::string listen;
   std::string advertise;
   std::string secret_file;
+  std::string coordination;
+  std::string etcd_user;
+  std::string etcd_password_file;
+  std::string etcd_ca_file;
+  std::string etcd_cert_file;
+  std::string etcd_key_file;
   std::string transport_encryption = "on";
   bool trusted_network = false;
   std::string admin_key;
@@ -82,6 +88,34 @@ struct node_settings {
                    "itself",
            .unset = "secret_file of the cluster file, or TROUPE_CLUSTER_SECRET"},
           secret_file);
+    visit({.name = "coordination",
+           .value = "WHERE",
+           .help = "where the agreed state is kept: embedded, by votes of nodes, or "
+                   "etcd://HOST:PORT[,HOST:PORT...][/PREFIX] (etcds:// with TLS)",
+           .unset = "what the cluster file says"},
+          coordination);
+    visit({.name = "etcd-user", .value = "NAME", .help = "login at etcd", .unset = "none"},
+          etcd_user);
+    visit({.name = "etcd-password-file",
+           .value = "FILE",
+           .help = "its password, readable by nobody else",
+           .unset = "none"},
+          etcd_password_file);
+    visit({.name = "etcd-ca-file",
+           .value = "FILE",
+           .help = "authority of etcd's certificate",
+           .unset = "those of this machine"},
+          etcd_ca_file);
+    visit({.name = "etcd-cert-file",
+           .value = "FILE",
+           .help = "certificate shown to etcd",
+           .unset = "none"},
+          etcd_cert_file);
+    visit({.name = "etcd-key-file",
+           .value = "FILE",
+           .help = "key of that certificate",
+           .unset = "none"},
+          etcd_key_file);
     visit({.name = "transport-encryption",
            .value = "SWITCH",
            .help = "off lets frames travel in clear, where they can be read and forged; equal on "

@@ -75,6 +75,8 @@ status check_node_settings(const node_settings& settings) {
   if (!settings.name.empty() && !is_node_name(settings.name))
     return wrong(text("--name is ", quoted_text(settings.name),
                       "; it may have at most 64 letters, digits, '.', '_' and '-'"));
+  if (!settings.coordination.empty())
+    if (auto s = check_coordination(settings.coordination); !s.ok()) return wrong("--" + s.why());
   TROUPE_RETURN_IF_ERROR(check_address("--join", settings.join));
   TROUPE_RETURN_IF_ERROR(check_address("--http", settings.http));
   TROUPE_RETURN_IF_ERROR(check_address("--listen", settings.listen));
@@ -100,7 +102,8 @@ result<node_plan> plan_node(const node_settings& settings, cluster_file cluster,
                            " A name for a node that is added later stands in spare")));
   }
   plan.self = static_cast<schemas::node_index>(self - names.begin());
-  plan.voter = plan.self < plan.cluster.voters;
+  if (!settings.coordination.empty()) plan.cluster.coordination = settings.coordination;
+  plan.voter = plan.cluster.votes() && plan.self < plan.cluster.voters;
   if (auto s = put_addresses(settings, plan); !s.ok()) return fail(std::move(s));
   for (const auto& node : plan.cluster.nodes)
     if (node.name != plan.name) plan.peers.emplace_back(node.name, node.address);

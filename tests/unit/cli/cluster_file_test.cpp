@@ -43,10 +43,20 @@ TEST(cluster_file, three_nodes_are_enough_and_the_rest_has_defaults) {
   EXPECT_EQ(layout_of(*parsed, 6, 2).shards, 2u); // no more than experts
 }
 
+TEST(cluster_file, the_state_is_kept_by_votes_or_in_etcd) {
+  EXPECT_TRUE(parse_cluster_file(three_nodes, "c.toml")->votes());
+  EXPECT_FALSE(
+      parse_cluster_file(at_the_top("coordination = \"etcd://h:1\""), "c.toml")->votes());
+  EXPECT_EQ(why(at_the_top("coordination = \"zookeeper\"")).find("c.toml:1:"), 0u);
+  EXPECT_NE(why(at_the_top("coordination = \"etcd://\"")).find("coordination is"),
+            std::string::npos);
+}
+
 TEST(cluster_file, everything_can_be_said_and_is_written_back) {
   const std::string all = at_the_top(R"(cluster = "tales"
 model = "/models/with \"quotes\""
 quantize = "int8"
+coordination = "etcd://127.0.0.1:2379,[::1]:2380/tales"
 voters = 1
 stages = 2
 shards = 5
