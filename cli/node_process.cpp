@@ -105,16 +105,27 @@ private:
 
 } // namespace
 
-result<process_mark> mark_of(int32_t pid) {
+namespace {
+
+enum class ended : uint8_t { counts, does_not_count }; // and has not been waited for
+
+result<process_mark> mark_of(int32_t pid, ended zombie) {
   const std::string stat = content_of(text("/proc/", pid, "/stat"));
   const std::string state = field_of(stat, state_field);
+  const bool gone =
+      state.empty() || (zombie == ended::does_not_count && (state == "Z" || state == "X"));
   process_mark out;
   out.pid = pid;
-  if (state.empty() || state == "Z" || state == "X" ||
-      !parse_value(field_of(stat, start_field), out.started).ok())
+  if (gone || !parse_value(field_of(stat, start_field), out.started).ok())
     return fail(status_code::not_found, text("there is no process ", pid));
   out.boot = boot_id();
   return out;
+}
+
+} // namespace
+
+result<process_mark> mark_of(int32_t pid) {
+  return mark_of(pid, ended::does_not_count);
 }
 
 bool is_running(const process_mark& process) {
@@ -151,7 +162,7 @@ result<process_mark> start_process(const std::vector<std::string>& words, const 
   pid_t pid = 0;
   if (const int error = setup.spawn(words, pid); error != 0)
     return fail(refusal("start", error).within(words[0]));
-  return mark_of(pid);
+  return mark_of(pid, ended::counts); // it may have been quick
 }
 
 } // namespace troupe::cli

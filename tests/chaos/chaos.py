@@ -207,10 +207,14 @@ def main():
         print(f"chaos: {why}", file=sys.stderr)
         return SKIPPED
     try:
+        patience = 2 * options.seconds + 180
         if options.dir:
-            return asyncio.run(run(options, options.dir))
+            return asyncio.run(asyncio.wait_for(run(options, options.dir), patience))
         with tempfile.TemporaryDirectory(prefix="troupe-chaos-") as folder:
-            return asyncio.run(run(options, folder + "/cluster"))
+            return asyncio.run(asyncio.wait_for(run(options, folder + "/cluster"), patience))
+    except asyncio.TimeoutError:
+        print(f"chaos: not over after {patience} s", file=sys.stderr)
+        return 1
     except ClusterFailed as why:
         print(f"chaos: {why}", file=sys.stderr)
         return 2

@@ -466,6 +466,7 @@ class server:
         answer = self.ask("/v1/completions", {"model": "tales", "prompt": PROMPT, "max_tokens": 600, "n": 24, "seed": 1,
                                               "ignore_eos": True, "stream": True})
         assert answer.status == 200, answer.read()
+        assert answer.readline().startswith(b"id: ")
         assert answer.readline().startswith(b"data: ")
         return answer
 

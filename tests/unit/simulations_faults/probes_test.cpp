@@ -21,6 +21,7 @@ TEST(known_probes, are_what_production_code_hits) {
     for (const auto& file : std::filesystem::recursive_directory_iterator(
              std::string(TROUPE_SOURCE_DIR) + "/" + folder)) {
       if (file.path().extension() != ".cpp" && file.path().extension() != ".hpp") continue;
+      if (file.path().stem() == "store_coordinator") continue; // no simulation runs an etcd
       std::ifstream stream(file.path());
       std::stringstream all;
       all << stream.rdbuf();
