@@ -246,10 +246,9 @@ template <class Wire, class State>
 result<std::vector<std::byte>> encode_kept(const State& state, const char* name,
                                            const frame_limits& limits) {
   if (auto valid = validate(state, limits); !valid.ok()) return fail(std::move(valid));
-  return encode_message({.what = name, .prefix_bytes = 0, .bytes_max = limits.header_bytes_max},
-                        [&state](capnp::MessageBuilder& message) {
-                          write(state, message.initRoot<Wire>());
-                        });
+  return encode_message(
+      {.what = name, .prefix_bytes = 0, .bytes_max = limits.header_bytes_max},
+      [&state](capnp::MessageBuilder& message) { write(state, message.initRoot<Wire>()); });
 }
 
 template <class Wire, class State>
@@ -257,16 +256,17 @@ result<State> decode_kept(std::span<const std::byte> bytes, const char* name,
                           const frame_limits& limits) {
   if (bytes.size() > limits.header_bytes_max)
     return fail(broken(name, text("has ", bytes.size(), " bytes")));
-  return decode_message<Wire>(
-      bytes, name, [name, &limits](typename Wire::Reader root) -> result<State> {
-        State out;
-        wire_budget budget;
-        read(root, out, limits, budget);
-        if (budget.problem() != nullptr)
-          return fail(broken(name, text("too many ", budget.problem())));
-        if (auto valid = validate(out, limits); !valid.ok()) return fail(std::move(valid));
-        return out;
-      });
+  return decode_message<Wire>(bytes, name,
+                              [name, &limits](typename Wire::Reader root) -> result<State> {
+                                State out;
+                                wire_budget budget;
+                                read(root, out, limits, budget);
+                                if (budget.problem() != nullptr)
+                                  return fail(broken(name, text("too many ", budget.problem())));
+                                if (auto valid = validate(out, limits); !valid.ok())
+                                  return fail(std::move(valid));
+                                return out;
+                              });
 }
 
 } // namespace
