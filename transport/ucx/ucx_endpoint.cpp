@@ -761,9 +761,7 @@ void ucx_endpoint_core::open_data_path(session& s) {
   auto worker = ucx_worker::open(*context_, s.id, pool_, *this);
   if (!worker) return doom(s, worker.error().why());
   s.worker = std::move(*worker);
-  s.worker_busy = now_;
-  if (const auto watched = watch(s.worker->event_fd(), s.id | watch_worker, EPOLLIN); !watched.ok())
-    return doom(s, watched.why());
+  s.worker_asleep = true; // until it has a link
   if (s.worker->address().size() > worker_address_bytes_max)
     return doom(s, "the address of the UCX worker is too long");
   say(s, data_path_record{s.worker->address()});
@@ -774,6 +772,8 @@ void ucx_endpoint_core::take_control(session& s, const data_path_record& record)
   if (s.at != stage::proving || s.probed) return doom(s, "a data path that nobody asked for");
   if (const auto connected = s.worker->connect(record.worker_address); !connected.ok())
     return doom(s, connected.why());
+  if (const auto watched = watch(s.worker->event_fd(), s.id | watch_worker, EPOLLIN); !watched.ok())
+    return doom(s, watched.why());
   const frame_head head{s.peer.session, 0, 0, frame_kind::probe};
   frame_buffer body = pool_.take(seal_bytes(s.seal != nullptr));
   seal_frame(s.seal.get(), head, {}, {}, body.data());

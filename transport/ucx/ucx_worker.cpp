@@ -97,6 +97,7 @@ struct ucx_worker::state {
   ucx_worker_listener& listener;
   ucp_worker_h worker = nullptr;
   ucp_ep_h link = nullptr;
+  bool heard = false;  // a frame of the peer: nothing of its wire-up is to come any more
   bool failed = false; // the link
   bool closed = false; // by us: nobody wants to hear anything any more
   size_t closing = 0;  // requests to close that have not ended
@@ -171,6 +172,7 @@ status ucx_worker::state::open(ucp_context_h context) {
 
 ucs_status_t ucx_worker::state::take_message(std::span<const std::byte> head, void* data,
                                              size_t bytes, const ucp_am_recv_param_t& how) {
+  heard = true;
   if ((how.recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
     if (!closed) listener.frame_arrived(tag, head, {static_cast<const std::byte*>(data), bytes});
     return UCS_OK;
@@ -270,7 +272,12 @@ void ucx_worker::send(uint64_t sequence, const encoded_head& head, frame_buffer 
   if (!UCS_PTR_IS_PTR(request)) state_->finish_send(*at, request == nullptr);
 }
 
+// UCX 1.13 aborts the process when an endpoint goes whose answer to the peer's wire-up waits for a
+// connection (ucp_request_send_state_ff, "got REP message"). It waits only when the request finds
+// no link of ours that has connected. So no request is read before we connect, and none after we
+// have closed: it stays in its socket.
 unsigned ucx_worker::progress() {
+  if (!may_progress()) return 0;
   return ucp_worker_progress(state_->worker);
 }
 
@@ -279,10 +286,16 @@ int ucx_worker::event_fd() const {
 }
 
 bool ucx_worker::arm() {
+  if (!may_progress()) return true;
   return ucp_worker_arm(state_->worker) == UCS_OK;
 }
 
+bool ucx_worker::may_progress() const {
+  return state_->link != nullptr && (!state_->closed || state_->heard);
+}
+
 size_t ucx_worker::operations() const {
+  if (!may_progress()) return 0; // they end with the worker
   return state_->operations.size() + state_->closing;
 }
 

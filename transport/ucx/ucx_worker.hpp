@@ -73,16 +73,20 @@ public:
   // `large`: the peer fetches the body into memory of its own choice.
   void send(uint64_t sequence, const encoded_head& head, frame_buffer body, bool large);
 
+  // Does nothing before connect(), and after close() unless the peer's first frame was here: the
+  // peer's request to connect must find our link.
   unsigned progress();
-  // Readable when progress() has work again, after arm() said true.
+  // Readable when progress() has work again, after arm() said true. Not to be watched before
+  // connect().
   int event_fd() const;
   bool arm();
-  // Sends, receives and closes that have not ended.
+  // Sends, receives and closes that progress() has to end before the worker goes.
   size_t operations() const;
 
 private:
   friend struct ucx_worker_callbacks;
   struct state;
+  bool may_progress() const;
   explicit ucx_worker(std::unique_ptr<state> state);
   std::unique_ptr<state> state_;
 };

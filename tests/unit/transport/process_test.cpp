@@ -141,6 +141,35 @@ TEST_F(process_test, peers_killed_in_the_middle_of_traffic_leave_nothing_behind)
   EXPECT_EQ(endpoint_->counters().sessions_opened, rounds);
 }
 
+// At any moment from the first connection to the first frames. TROUPE_KILL_ROUNDS: for longer runs.
+TEST_F(process_test, peers_killed_while_they_connect_disturb_nobody) {
+  open();
+  const char* asked = std::getenv("TROUPE_KILL_ROUNDS");
+  const uint64_t rounds = asked != nullptr ? std::strtoull(asked, nullptr, 10) : 40;
+  const random_key key{79, random_subsystem::faults, 4};
+  size_t files = 0, bytes = 0;
+  for (uint64_t round = 1; round <= rounds; ++round) {
+    auto first = start("b", round, "flood"), second = start("c", round, "quiet");
+    // Most of it happens soon; some peers live for long.
+    const uint64_t longest = round % 8 == 0 ? 500'000 : 80'000;
+    ::usleep(static_cast<useconds_t>(random_below(key, 2 * round, longest)));
+    first->kill();
+    ::usleep(static_cast<useconds_t>(random_below(key, 2 * round + 1, 10'000)));
+    second->kill();
+    if (round != rounds / 2) continue;
+    ASSERT_TRUE(listener_.wait([&] { return endpoint_->peers().empty(); }));
+    ::usleep(300'000);
+    files = open_files();
+    bytes = resident_bytes();
+  }
+  EXPECT_TRUE(listener_.wait([&] { return endpoint_->peers().empty() && open_files() <= files; }));
+  if (!sanitized) {
+    EXPECT_LT(resident_bytes(), bytes + (48 << 20));
+  }
+  auto last = start("d", 1, "quiet");
+  EXPECT_TRUE(listener_.wait_up("d"));
+}
+
 TEST_F(process_test, a_paused_peer_is_given_up_and_comes_back) {
   change_ = [](ucx_options& options) {
     options.heartbeat = std::chrono::milliseconds(50);
