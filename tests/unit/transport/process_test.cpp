@@ -145,7 +145,7 @@ TEST_F(process_test, peers_killed_in_the_middle_of_traffic_leave_nothing_behind)
 TEST_F(process_test, peers_killed_while_they_connect_disturb_nobody) {
   open();
   const char* asked = std::getenv("TROUPE_KILL_ROUNDS");
-  const uint64_t rounds = asked != nullptr ? std::strtoull(asked, nullptr, 10) : 40;
+  const uint64_t rounds = asked != nullptr ? std::strtoull(asked, nullptr, 10) : 12;
   const random_key key{79, random_subsystem::faults, 4};
   size_t files = 0, bytes = 0;
   for (uint64_t round = 1; round <= rounds; ++round) {
