@@ -164,7 +164,9 @@ struct node_supervisor_state {
         continue;
       }
       self->demonitor(entry->second.handle);
-      self->send(caf::actor_cast<wired_part>(entry->second.handle), stop_part{state.epoch});
+      // Before whatever waits for it: it shall do no more work of an older epoch.
+      self->send<caf::message_priority::high>(caf::actor_cast<wired_part>(entry->second.handle),
+                                              stop_part{state.epoch});
       entry = parts.erase(entry);
     }
   }
