@@ -141,6 +141,11 @@ TEST_F(process_test, peers_killed_in_the_middle_of_traffic_leave_nothing_behind)
   EXPECT_EQ(endpoint_->counters().sessions_opened, rounds);
 }
 
+void let_pass(uint64_t microseconds) {
+  // waiver sleep: a moment that nobody tells of is what is tested.
+  ::usleep(static_cast<useconds_t>(microseconds));
+}
+
 // At any moment from the first connection to the first frames. TROUPE_KILL_ROUNDS: for longer runs.
 TEST_F(process_test, peers_killed_while_they_connect_disturb_nobody) {
   open();
@@ -152,13 +157,13 @@ TEST_F(process_test, peers_killed_while_they_connect_disturb_nobody) {
     auto first = start("b", round, "flood"), second = start("c", round, "quiet");
     // Most of it happens soon; some peers live for long.
     const uint64_t longest = round % 8 == 0 ? 500'000 : 80'000;
-    ::usleep(static_cast<useconds_t>(random_below(key, 2 * round, longest)));
+    let_pass(random_below(key, 2 * round, longest));
     first->kill();
-    ::usleep(static_cast<useconds_t>(random_below(key, 2 * round + 1, 10'000)));
+    let_pass(random_below(key, 2 * round + 1, 10'000));
     second->kill();
     if (round != rounds / 2) continue;
     ASSERT_TRUE(listener_.wait([&] { return endpoint_->peers().empty(); }));
-    ::usleep(300'000);
+    let_pass(300'000);
     files = open_files();
     bytes = resident_bytes();
   }
