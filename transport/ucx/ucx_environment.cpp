@@ -81,12 +81,16 @@ TROUPE_BARE void start_anew(int, char** arguments, char** environment) {
   ::syscall(SYS_execve, "/proc/self/exe", arguments, entries);
 }
 
-// The dynamic linker calls what stands here before it begins the libraries, UCX among them. (Only
-// in a program's own code; System V ABI, "Initialization and Termination Functions".)
-[[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**,
-                                                                             char**) = start_anew;
-
 } // namespace
+
+// The dynamic linker calls what stands here before it begins the libraries, UCX among them. (Only
+// in a program's own code; System V ABI, "Initialization and Termination Functions".) The build
+// makes every program that is linked with UCX ask for it by name.
+extern "C" {
+extern void (*const troupe_before_libraries)(int, char**, char**);
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const troupe_before_libraries)(int, char**, char**) = start_anew;
+}
 
 std::span<const environment_variable> ucx_environment() {
   return needed;
