@@ -107,7 +107,10 @@ public:
     waitpid(process_, nullptr, 0);
     process_ = 0;
   }
-  void pause() { ::kill(process_, SIGSTOP); }
+  void pause() {
+    ::kill(process_, SIGSTOP);
+    waitpid(process_, nullptr, WUNTRACED); // until it has stopped
+  }
   void go_on() { ::kill(process_, SIGCONT); }
 
 private:
