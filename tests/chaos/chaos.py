@@ -6,19 +6,15 @@
 # Exit codes: 0 all streams complete and identical; 1 not so; 2 wrong usage or no cluster; 77 no namespaces here.
 import argparse
 import asyncio
-import json
-import random
 import sys
 import tempfile
 import time
 
-import event_stream
 import figures
-import stream_client
-from dev_cluster import ClusterFailed, DevCluster, SingleNode
-from faults import Injector, KINDS, LINK_KINDS, plan
 import netns_cluster
-from requests_made import make
+from dev_cluster import ClusterFailed, DevCluster
+from faults import Injector, KINDS, LINK_KINDS, plan
+from load import Load, undisturbed
 
 
 SKIPPED = 77
@@ -44,41 +40,6 @@ def arguments():
     return out.parse_args()
 
 
-async def references(url, wanted):
-    """What an undisturbed node says to each request."""
-    out = {}
-    for asked in wanted:
-        answer = await stream_client.ask(lambda: [url], asked, 0)
-        if not answer.complete:
-            raise ClusterFailed(f"the undisturbed node does not answer request {asked.number} ({asked.kind}): {answer.troubles}")
-        out[asked] = answer
-    return out
-
-
-class Load:
-    """So many clients that ask one request after another until told to stop."""
-
-    def __init__(self, cluster, expected, streams, seed):
-        self.cluster, self.expected, self.streams, self.seed = cluster, expected, streams, seed
-        self.answers, self.different, self.lost = [], [], []
-
-    async def run(self, stop):
-        await asyncio.gather(*(self.client(number, stop) for number in range(self.streams)))
-
-    async def client(self, number, stop):
-        draw = random.Random(self.seed * 1000 + number)
-        wanted = list(self.expected)
-        while not stop.is_set():
-            asked = draw.choice(wanted)
-            answer = await stream_client.ask(self.cluster.doors, asked, draw.randrange(16))
-            self.answers.append(answer)
-            if not answer.complete:
-                self.lost.append((asked, answer))
-                await asyncio.sleep(1)
-            elif not answer.same_as(self.expected[asked]):
-                self.different.append((asked, answer))
-
-
 async def moments(cluster):
     """The last recovery as each node has seen it."""
     out = {}
@@ -86,43 +47,6 @@ async def moments(cluster):
         if picture := await cluster.picture(name):
             out[name] = picture["recoveries"]
     return out
-
-
-class SplitInjector(Injector):
-    """Asks after every fault what the nodes know of the recovery."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.parts = []
-
-    async def strike(self, fault):
-        watcher = asyncio.create_task(self.watch(fault))
-        try:
-            await super().strike(fault)
-        finally:
-            await watcher
-
-    async def watch(self, fault):
-        """Split of the first recovery after the fault, from whoever suspected first."""
-        struck = time.monotonic_ns()
-        if fault.kind == "drain":
-            return
-        deadline = time.monotonic() + 4
-        while time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-            for name in self.cluster.names:
-                if name == self.cluster.names[fault.node]:
-                    continue
-                picture = await self.cluster.picture(name)
-                last = picture and picture["recoveries"]["last"]
-                if not last or last["moments_ns"]["served"] < struck:
-                    continue
-                at = last["moments_ns"]
-                if at["suspected"] is None or at["suspected"] < struck or at["flowing"] is None:
-                    continue
-                self.parts.append((fault.kind, [at["suspected"] - struck, at["known"] - at["suspected"],
-                                                at["served"] - at["known"], at["flowing"] - at["served"]]))
-                return
 
 
 def split_table(parts):
@@ -160,22 +84,14 @@ def report(options, load, injector, before, after):
 
 
 async def run(options, folder):
-    single = SingleNode(options.program)
-    try:
-        _, body = await event_stream.request(single.url, "GET", "/v1/models")
-        model = json.loads(body)["data"][0]["id"]
-        wanted = [make(number, model, options.tokens) for number in range(options.requests)]
-        expected = await references(single.url, wanted)
-    finally:
-        single.stop()
-
+    expected = await undisturbed(options.program, options.requests, options.tokens)
     kind_of_cluster = netns_cluster.NetnsCluster if options.netns else DevCluster
     cluster = kind_of_cluster(options.program, folder, options.nodes, options.up)
     try:
         cluster.up()
         kinds = options.fault or list({**KINDS, **LINK_KINDS} if options.netns else KINDS)
         faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds)
-        injector = SplitInjector(cluster, faults, options.overlapping)
+        injector = Injector(cluster, faults, options.overlapping)
         load = Load(cluster, expected, options.streams, options.seed)
         stop = asyncio.Event()
         working = asyncio.create_task(load.run(stop))
@@ -191,7 +107,7 @@ async def run(options, folder):
         after = cluster.usage()
         recovered = await moments(cluster)
         report(options, load, injector, before, after)
-        failed = bool(load.lost or load.different or injector.trouble)
+        failed = bool(load.lost or load.different or injector.trouble) or bool(faults) != bool(injector.struck)
         if options.no_faults:
             counts = {name: recovered[name]["count"] - recovered_before[name]["count"] for name in recovered}
             print(f"recoveries without a cause: {sum(counts.values())}")

@@ -51,6 +51,7 @@ class Injector:
     well_within_s: float = 30.0
     struck: list = field(default_factory=list)
     trouble: list = field(default_factory=list)
+    parts: list = field(default_factory=list)  # (kind, nanoseconds of detect, decide, restore, refill)
 
     async def run(self, stop):
         if self.overlapping:
@@ -78,6 +79,36 @@ class Injector:
             fault.well = well
 
     async def strike(self, fault):
+        """Does it, until the node is let go or started again, and asks the others what they know of the recovery."""
+        watcher = asyncio.create_task(self.watch(fault))
+        try:
+            await self.harm(fault)
+        finally:
+            await watcher
+
+    async def watch(self, fault):
+        """Split of the first recovery after the fault, from whoever suspected first."""
+        struck = time.monotonic_ns()
+        if fault.kind == "drain":
+            return
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+            for name in self.cluster.names:
+                if name == self.cluster.names[fault.node]:
+                    continue
+                picture = await self.cluster.picture(name)
+                last = picture and picture["recoveries"]["last"]
+                if not last or last["moments_ns"]["served"] < struck:
+                    continue
+                at = last["moments_ns"]
+                if at["suspected"] is None or at["suspected"] < struck or at["flowing"] is None:
+                    continue
+                self.parts.append((fault.kind, [at["suspected"] - struck, at["known"] - at["suspected"],
+                                                at["served"] - at["known"], at["flowing"] - at["served"]]))
+                return
+
+    async def harm(self, fault):
         name = self.cluster.names[fault.node]
         pid = self.cluster.pid(name)
         fault.url = self.cluster.urls[name]

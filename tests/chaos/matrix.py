@@ -6,14 +6,12 @@
 # Exit codes: 0 all identical; 1 not so; 2 a cluster did not come up.
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 
-import event_stream
 import stream_client
-from dev_cluster import ClusterFailed, DevCluster, SingleNode
-from requests_made import make
+from dev_cluster import ClusterFailed, DevCluster
+from load import undisturbed
 
 # Nodes, stages, shards, copies of each shard.
 SHAPES = [(1, 1, 1, 1), (1, 2, 4, 1), (2, 1, 2, 1), (2, 2, 2, 2), (3, 1, 3, 1), (3, 2, 4, 2), (3, 3, 8, 3), (4, 2, 4, 1),
@@ -26,16 +24,8 @@ async def ask_all(doors, wanted):
 
 
 async def run(options, folder):
-    single = SingleNode(options.program)
-    try:
-        _, body = await event_stream.request(single.url, "GET", "/v1/models")
-        wanted = [make(number, json.loads(body)["data"][0]["id"], options.tokens) for number in range(options.requests)]
-        expected = [await stream_client.ask(lambda: [single.url], asked, 0) for asked in wanted]
-    finally:
-        single.stop()
-    for answer in expected:
-        if not answer.complete:
-            raise ClusterFailed(f"the single node does not answer: {answer.troubles}")
+    answered = await undisturbed(options.program, options.requests, options.tokens)
+    wanted, expected = list(answered), list(answered.values())
     wrong = 0
     print("| nodes | stages | shards | copies | answers | identical |\n|---|---|---|---|---|---|")
     for number, (nodes, stages, shards, copies) in enumerate(SHAPES):

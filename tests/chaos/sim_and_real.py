@@ -15,12 +15,10 @@ import tempfile
 import time
 import tomllib
 
-import event_stream
 import figures
-from chaos import Load, SplitInjector, references
-from dev_cluster import ClusterFailed, DevCluster, SingleNode
-from faults import Fault
-from requests_made import make
+from dev_cluster import ClusterFailed, DevCluster
+from faults import Fault, Injector
+from load import Load, undisturbed
 
 SCENARIOS = ["node_loss", "pause_zombie", "drain", "coordinator_loss"]
 # What the simulator calls them, and what stands for them here.
@@ -86,13 +84,7 @@ def row(scenario, where, count, cells):
 
 async def run(options, folder):
     first, last = (int(part) for part in options.seeds.split(".."))
-    single = SingleNode(options.program)
-    try:
-        _, body = await event_stream.request(single.url, "GET", "/v1/models")
-        wanted = [make(number, json.loads(body)["data"][0]["id"], 120) for number in range(14)]
-        expected = await references(single.url, wanted)
-    finally:
-        single.stop()
+    expected = await undisturbed(options.program, 14, 120)
     rows, failed = [], False
     for scenario in options.scenario or SCENARIOS:
         sim = simulated(options.program, scenario, options.nodes, options.simulated_seeds)
@@ -101,7 +93,7 @@ async def run(options, folder):
         cluster = DevCluster(options.program, f"{folder}/{scenario}", options.nodes)
         try:
             cluster.up()
-            injector = SplitInjector(cluster, [])
+            injector = Injector(cluster, [])
             load = Load(cluster, expected, options.streams, 1)
             stop = asyncio.Event()
             working = asyncio.create_task(load.run(stop))
