@@ -71,8 +71,9 @@ public:
 
   // Queues one frame; the bytes are copied or sent when it returns. Frames to one peer arrive in
   // the order of their sends, or not at all once the peer is down.
-  //   exhausted         no credit: frames or bytes queued to this peer would exceed the bound; try
-  //   later unavailable       no such peer is up invalid_argument  larger than frame_bytes_max
+  //   exhausted         no credit: it would exceed the bounds of this peer's queue; try later
+  //   unavailable       no such peer is up
+  //   invalid_argument  larger than frame_bytes_max
   virtual status send(const std::string& peer, std::span<const std::byte> header,
                       std::span<const std::byte> payload) = 0;
 

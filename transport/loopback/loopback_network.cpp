@@ -77,6 +77,10 @@ struct loopback_network::core {
   std::vector<event> forget(const node_identity& identity) {
     std::vector<event> out;
     members.erase(identity.name);
+    // What was not announced yet is not announced any more.
+    std::erase_if(events, [&](const event& each) {
+      return each.what == event::kind::up && each.source == identity;
+    });
     for (auto& [other, peer] : members) {
       peer.lanes.erase(identity.name);
       out.push_back(

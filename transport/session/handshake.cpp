@@ -52,10 +52,10 @@ struct handshake::state {
   handshake_options options;
   step next;
   session_purpose purpose;
-  secret cluster_key;   // of the cluster's key
-  secret handshake_key; // and of the ephemeral ones
-  ephemeral_key own;
-  digest transcript{}; // of all that was said so far
+  secret cluster_key;               // of the cluster's key
+  secret handshake_key;             // and of the ephemeral ones
+  std::optional<ephemeral_key> own; // made when we ask, or the asker has the cluster's key
+  digest transcript{};              // of all that was said so far
   std::vector<std::byte> opening;
   hello peer;
   std::optional<session_keys> keys;
@@ -65,12 +65,13 @@ struct handshake::state {
   }
 
   std::vector<std::byte> make_opening() {
+    own.emplace();
     byte_writer out;
     out.raw(magic);
     out.u16(protocol_version);
     out.u8(static_cast<uint8_t>(purpose));
     out.u8(options.encrypt ? flag_encrypt : 0);
-    out.raw(own.public_bytes());
+    out.raw(own->public_bytes());
     add_nonce(out);
     out.raw(opening_mac(out.bytes()));
     opening = out.take();
@@ -114,13 +115,14 @@ struct handshake::state {
   }
 
   result<std::vector<std::byte>> make_reply(std::span<const std::byte> ephemeral) {
-    auto shared = own.agree(ephemeral);
+    own.emplace();
+    auto shared = own->agree(ephemeral);
     if (!shared) return fail(std::move(shared.error()));
     byte_writer out;
     out.u16(protocol_version);
     out.u8(options.encrypt ? flag_encrypt : 0);
     out.u8(0);
-    out.raw(own.public_bytes());
+    out.raw(own->public_bytes());
     add_nonce(out);
     begin_transcript(*shared, out.bytes());
     seal_hello(out, "responder hello");
@@ -136,7 +138,7 @@ struct handshake::state {
     const uint16_t version = in.u16();
     const uint8_t flags = in.u8();
     in.u8();
-    auto shared = own.agree(in.raw(public_key_bytes));
+    auto shared = own->agree(in.raw(public_key_bytes));
     if (!shared) return fail(std::move(shared.error()));
     begin_transcript(*shared, clear);
     if (auto opened = open_hello(message.subspan(reply_clear_bytes), "responder hello");

@@ -16,6 +16,7 @@
 #include "transport/ucx/ucx_worker.hpp"
 
 #include <signal.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -275,7 +276,8 @@ status ucx_endpoint_core::open() {
   epoll_ = file_handle(::epoll_create1(EPOLL_CLOEXEC));
   wake_ = file_handle(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!epoll_ || !wake_) return status(status_code::exhausted, "no file descriptors left");
-  lookups_->wake = file_handle(::dup(wake_.fd()));
+  lookups_->wake = file_handle(::fcntl(wake_.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!lookups_->wake) return status(status_code::exhausted, "no file descriptors left");
   TROUPE_RETURN_IF_ERROR(listen());
   auto context =
       ucx_context::open({.transports = options_.transports, .devices = options_.devices});
@@ -697,10 +699,7 @@ void ucx_endpoint_core::take_handshake(session& s, std::span<const std::byte> re
 bool ucx_endpoint_core::check_responder(session& s) {
   const auto& peer = s.peer.identity;
   book_.resolved(s.dialled.key, peer.name);
-  if (s.dialled.name.empty()) {
-    s.dialled.key = s.dialled.name = peer.name;
-    s.dialled.name = peer.name;
-  }
+  if (s.dialled.name.empty()) s.dialled.key = s.dialled.name = peer.name;
   if (peer.name == options_.self.name) {
     doom(s, "a node with our own name is there");
     return false;
@@ -1040,8 +1039,10 @@ void ucx_endpoint_core::close(uint64_t id) {
   retire(s);
   if (s.initiated && s.at != stage::up) {
     book_.failed(s.dialled.key, now_);
+    if (last_trouble_.size() >= troubles_max && !last_trouble_.contains(s.dialled.key))
+      last_trouble_.clear(); // what still fails is said once more
     auto& last = last_trouble_[s.dialled.key];
-    if (last != *s.doomed && last_trouble_.size() <= troubles_max)
+    if (last != *s.doomed)
       log::info(text("transport: no session with ", s.dialled.address,
                      s.dialled.name.empty() ? "" : " (" + s.dialled.name + ")", ": ", *s.doomed));
     last = *s.doomed;

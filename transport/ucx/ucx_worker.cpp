@@ -90,6 +90,7 @@ struct ucx_worker::state {
   status open(ucp_context_h context);
   ucs_status_t take_message(std::span<const std::byte> head, void* data, size_t bytes,
                             const ucp_am_recv_param_t& how);
+  void cannot_fetch(ucs_status_t why);
   void finish_send(operation& done, bool taken);
 
   uint64_t tag;
@@ -128,8 +129,9 @@ struct ucx_worker_callbacks {
     frame_buffer body = std::move(done.body);
     owner.operations.erase(done.self);
     ucp_request_free(request);
-    if (why == UCS_OK && !owner.closed)
-      owner.listener.frame_fetched(owner.tag, head, std::move(body));
+    if (owner.closed) return;
+    if (why != UCS_OK) return owner.cannot_fetch(why);
+    owner.listener.frame_fetched(owner.tag, head, std::move(body));
   }
   static void link_failed(void* which, ucp_ep_h, ucs_status_t why) {
     auto& owner = *static_cast<state*>(which);
@@ -190,8 +192,16 @@ ucs_status_t ucx_worker::state::take_message(std::span<const std::byte> head, vo
   params.user_data = &*at;
   params.cb.recv_am = ucx_worker_callbacks::fetched;
   const auto request = ucp_am_recv_data_nbx(worker, data, at->body.data(), bytes, &params);
-  if (UCS_PTR_IS_ERR(request)) operations.erase(at);
+  if (UCS_PTR_IS_ERR(request)) {
+    operations.erase(at);
+    cannot_fetch(UCS_PTR_STATUS(request));
+  }
   return UCS_INPROGRESS; // what was offered is UCX's to release
+}
+
+// The frames behind it would wait for it for ever.
+void ucx_worker::state::cannot_fetch(ucs_status_t why) {
+  listener.link_failed(tag, text("a frame cannot be fetched: ", ucs_status_string(why)));
 }
 
 void ucx_worker::state::finish_send(operation& done, bool taken) {
