@@ -10,6 +10,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace troupe::server {
 namespace {
@@ -240,7 +241,7 @@ event_id_writer::event_id_writer(const answer_identity& of) : offsets_(of.offset
 
 std::string event_id_writer::operator()(const stream_position& after) const {
   bytes out;
-  out.reserve(head_.size() + 8 + after.choices.size() * 8);
+  out.reserve(head_.size() + checksum_bytes + 10 + after.choices.size() * 18);
   out = head_;
   out[1] = static_cast<uint8_t>(out[1] | static_cast<uint8_t>(after.tail) << tail_shift);
   put_number(out, after.choices.size());
@@ -250,13 +251,13 @@ std::string event_id_writer::operator()(const stream_position& after) const {
     put_number(out, choice.text_bytes);
     if (offsets_) put_number(out, choice.text_offset);
   }
-  return seal_event_id(out);
+  return seal_event_id(std::move(out));
 }
 
-std::string seal_event_id(const std::vector<uint8_t>& content) {
-  bytes out = content;
-  put_fixed(out, checksum_bytes, checksum_of(content));
-  return to_base64(out);
+std::string seal_event_id(std::vector<uint8_t> content) {
+  const auto sum = checksum_of(content);
+  put_fixed(content, checksum_bytes, sum);
+  return to_base64(content);
 }
 
 result<std::vector<uint8_t>> unseal_event_id(std::string_view text_of_id) {

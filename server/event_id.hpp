@@ -84,7 +84,7 @@ struct event_id {
 };
 
 // The text around the bytes of an id, checksum included, and back.
-std::string seal_event_id(const std::vector<uint8_t>& content);
+std::string seal_event_id(std::vector<uint8_t> content);
 result<std::vector<uint8_t>> unseal_event_id(std::string_view text);
 
 // invalid_argument unless the text is one that event_id_writer writes.

@@ -147,7 +147,8 @@ bool generation_session::take(const arrival& from, std::string& bytes) {
     if (auto exchange = exchange_.lock()) exchange->respond(reply_.json(whole_->body()));
     return false;
   }
-  if (auto exchange = exchange_.lock()) begin_stream(*exchange, bytes);
+  if (!begun_)
+    if (auto exchange = exchange_.lock()) begin_stream(*exchange, bytes);
   bytes += stream_->add(from.prompt, from.event);
   if (!stream_->complete()) return true;
   bytes += stream_->end();
@@ -166,8 +167,8 @@ void generation_session::begin_stream(http_exchange& exchange, std::string& byte
 void generation_session::end_in_failure(const api_error& why, std::string& bytes) {
   over_ = true;
   cancel_all();
-  // Where nothing was sent there is nothing to go on with.
-  if (!begun_ && entry_) journal_->finish(entry_->response_id, entry_->nonce);
+  // Where nothing was ever sent there is nothing to go on with.
+  if (!begun_ && !from_ && entry_) journal_->finish(entry_->response_id, entry_->nonce);
   if (begun_) {
     bytes += stream_->fail(why);
   } else if (auto exchange = exchange_.lock()) {

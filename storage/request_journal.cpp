@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <iterator>
+#include <set>
 #include <utility>
 
 namespace troupe::storage {
@@ -443,12 +444,16 @@ status request_journal::load() {
   const auto names = folder_->list();
   if (!names) return names.error();
   const std::lock_guard lock(mutex_);
+  std::set<uint64_t> unread;        // kept: the disk may be better at the next start
   for (const auto& name : *names) { // sorted, which is their order
     const uint64_t number = segment_number(name);
     if (number == 0) continue;
     last_segment_ = std::max(last_segment_, number);
     const auto file = folder_->read(name);
-    if (!file) log::warn(text("request journal: ", file.error().why(), "; it is left out"));
+    if (!file) {
+      unread.insert(number);
+      log::warn(text("request journal: ", file.error().why(), "; it is left out"));
+    }
     segments_[number] = file ? file->size() : 0;
     if (file) load_segment(number, *file);
   }
@@ -460,9 +465,10 @@ status request_journal::load() {
                    "interrupted looks like that"));
   for (auto at = segments_.begin(); at != segments_.end();) {
     const uint64_t number = at->first;
-    const bool wanted = std::any_of(entries_.begin(), entries_.end(), [number](const kept& entry) {
-      return entry.segment == number;
-    });
+    const bool wanted = unread.contains(number) ||
+                        std::any_of(entries_.begin(), entries_.end(), [number](const kept& entry) {
+                          return entry.segment == number;
+                        });
     at =
         !wanted && folder_->remove(segment_name(number)).ok() ? segments_.erase(at) : std::next(at);
   }
