@@ -264,7 +264,7 @@ void clustered::put_members(cluster_picture& out, const schemas::cluster_state& 
   for (schemas::node_index node = 0; node < options_.layout.nodes.size(); ++node) {
     member_picture member;
     member.name = options_.layout.nodes[node];
-    member.voter = options_.layout.is_voter(node);
+    member.voter = seams_.store == nullptr && options_.layout.is_voter(node);
     member.connected = is_connected(peers, node);
     if (node < state.members.size()) {
       member.incarnation = state.members[node].incarnation;

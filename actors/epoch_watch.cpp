@@ -12,16 +12,16 @@ void epoch_watch::hit(std::string_view probe, uint64_t value) {
     begin(value);
     if (begun_) begun_();
   }
-  if (probe == "node.suspected") note_suspicion();
+  if (probe == "node.suspected") note_suspicion(static_cast<schemas::node_index>(value));
   if (probe == "epoch.ready") note_ready(value);
   if (probe == "tokens.relayed") note_tokens(value >> 32);
   next_.hit(probe, value);
 }
 
-void epoch_watch::note_suspicion() {
+void epoch_watch::note_suspicion(schemas::node_index node) {
   const auto now = time_.now();
   const std::lock_guard lock(mutex_);
-  if (!suspected_at_) suspected_at_ = now;
+  suspected_at_[node] = now;
 }
 
 void epoch_watch::note_ready(uint64_t epoch) {
@@ -58,14 +58,18 @@ void epoch_watch::begin(uint64_t epoch) {
   const std::lock_guard lock(mutex_);
   if (epoch != now_.state.epoch || now_.state.where.sequencer == schemas::no_node) return;
   now_.begun = true;
-  const auto suspected = std::exchange(suspected_at_, std::nullopt);
+  const auto suspected = std::exchange(suspected_at_, {});
   if (!open_) return;
   auto ended = std::exchange(open_, std::nullopt);
   std::sort(ended->lost.begin(), ended->lost.end());
   ended->lost.erase(std::unique(ended->lost.begin(), ended->lost.end()), ended->lost.end());
   ++now_.recoveries;
   recovery done{epoch, std::move(ended->lost), now - ended->known_at, wall};
-  if (suspected && *suspected <= ended->known_at) done.suspected = suspected;
+  for (const auto node : done.lost) {
+    const auto at = suspected.find(node);
+    if (at == suspected.end() || at->second > ended->known_at) continue;
+    done.suspected = done.suspected ? std::min(*done.suspected, at->second) : at->second;
+  }
   done.known = ended->known_at;
   if (ready_ && ready_->first == epoch) done.ready = ready_->second;
   done.served = now;

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -23,7 +24,7 @@ public:
     duration took{};
     int64_t wall_seconds = 0;
     // Moments of it, on this node's steady clock. Nothing: did not happen here, or not yet.
-    std::optional<time_point> suspected = {}; // the first node that fell silent or was cut off
+    std::optional<time_point> suspected = {}; // the first of the nodes that were lost
     time_point known{};                       // a state without what was lost
     std::optional<time_point> ready = {};     // this node's parts work by the epoch
     time_point served{};                      // everybody's do
@@ -52,7 +53,7 @@ private:
     std::vector<schemas::node_index> lost;
   };
   void begin(uint64_t epoch);
-  void note_suspicion();
+  void note_suspicion(schemas::node_index node);
   void note_ready(uint64_t epoch);
   void note_tokens(uint64_t epoch);
 
@@ -62,10 +63,10 @@ private:
   // waiver thread: of what follows; held for a copy, a few times in an epoch.
   mutable std::mutex mutex_;
   reading now_;
-  std::optional<loss> open_;                             // until an epoch serves
-  std::optional<time_point> suspected_at_;               // since the last epoch began
-  std::optional<std::pair<uint64_t, time_point>> ready_; // the newest: epoch and when
-  std::atomic<uint64_t> awaits_tokens_{0};               // of this epoch; 0: of none
+  std::optional<loss> open_;                               // until an epoch serves
+  std::map<schemas::node_index, time_point> suspected_at_; // newest, since the last epoch began
+  std::optional<std::pair<uint64_t, time_point>> ready_;   // the newest: epoch and when
+  std::atomic<uint64_t> awaits_tokens_{0};                 // of this epoch; 0: of none
 };
 
 // Whether `after` goes on without something that `before` had, and the nodes that were lost: one

@@ -46,7 +46,7 @@ void frame_sorter::frame_received(const transport::node_identity& from,
     return;
   }
   // Whose frame it is says the session it came through.
-  if (layout_->index_of(from.name) != read->source ||
+  if (read->source >= layout_->nodes.size() || layout_->nodes[read->source] != from.name ||
       from.incarnation != read->source_incarnation) {
     counters_->corrupt.fetch_add(1, std::memory_order_relaxed);
     return;

@@ -105,6 +105,21 @@ TEST_F(epoch_watch_test, a_change_of_places_alone_is_no_loss) {
   EXPECT_FALSE(loss_between(state(1, {up(1), up(1)}), moved).any);
 }
 
+TEST_F(epoch_watch_test, a_suspicion_that_came_to_nothing_is_no_part_of_a_recovery) {
+  const auto at = [this](int64_t ms) { time.at = time_point{} + std::chrono::milliseconds(ms); };
+  watch.learn(state(1, {up(1), up(1), up(1)}));
+  watch.hit("epoch.go", 1);
+  at(10);
+  watch.hit("node.suspected", 2); // and was heard again
+  at(20);
+  watch.hit("node.suspected", 1); // so was this one, but it was lost an hour later
+  at(3'600'000);
+  watch.hit("node.suspected", 1);
+  watch.learn(state(2, {up(1), down(1), up(1)}));
+  watch.hit("epoch.go", 2);
+  EXPECT_EQ(watch.read().last.value().suspected, time.at);
+}
+
 TEST_F(epoch_watch_test, knows_the_moments_of_a_recovery) {
   const auto at = [this](int64_t ms) { time.at = time_point{} + std::chrono::milliseconds(ms); };
   const auto when = [](int64_t ms) { return time_point{} + std::chrono::milliseconds(ms); };
@@ -113,7 +128,7 @@ TEST_F(epoch_watch_test, knows_the_moments_of_a_recovery) {
   at(10);
   watch.hit("node.suspected", 1);
   at(15);
-  watch.hit("node.suspected", 2); // the first one counts
+  watch.hit("node.suspected", 2); // of a node that was not lost
   at(20);
   watch.learn(state(2, {up(1), down(1)}));
   at(25);
