@@ -108,7 +108,7 @@ status drain_node(program& context, const cluster_folder& folder, started_node n
     return status(status_code::timed_out,
                   text(node.name, " is still draining after ", settings.drain_timeout,
                        " s (--drain-timeout)", folder.log_tail(node.name)));
-  (void)context.err.write(text("drained ", node.name, "\n"));
+  (void)context.err.write(text(node.name, " has ended; its log says how\n"));
   return {};
 }
 
@@ -269,7 +269,7 @@ constexpr command_info down_info = {
     .section = "cluster-down",
     .summary = "ends every node of a development cluster",
     .notes =
-        "The folder stays; troupe cluster up starts the same cluster again.\n\n"
+        "The folder stays; troupe cluster up starts the nodes of its cluster.toml again.\n\n"
         "exit codes: 0 no process is left; 1 one is; 2 wrong usage\n",
 };
 

@@ -11,10 +11,11 @@ constexpr size_t key_file_bytes_max = 1 << 20;
 
 } // namespace
 
-result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings) {
+result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings,
+                                             std::string_view flag) {
   if (!is_address(settings.host))
     return fail(status_code::invalid_argument,
-                text("--host ", settings.host,
+                text(flag, " ", settings.host,
                      " is no IP address of this machine; 127.0.0.1 is for itself alone, "
                      "0.0.0.0 and :: for all networks"));
   std::vector<std::string> keys = settings.api_key;
@@ -34,7 +35,7 @@ result<std::vector<std::string>> api_keys_of(program& context, const serve_setti
     return fail(
         status_code::invalid_argument,
         text(
-            "--host ", settings.host,
+            flag, " ", settings.host,
             " is reachable from other machines and no key is set: give --api-key "
             "(or TROUPE_API_KEY, or --api-key-file), or --allow-open-network to let everybody in"));
   return keys;

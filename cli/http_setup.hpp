@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe::model {
@@ -57,8 +58,9 @@ private:
 };
 
 // The keys that clients must have one of; none when everybody may ask. Fails when the address is
-// none, or open to other machines without a key.
-result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings);
+// none, or open to other machines without a key. `flag`: which one says the address.
+result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings,
+                                             std::string_view flag = "--host");
 
 server::sampling_defaults sampling_defaults_of(const model::generation_defaults& from);
 server::server_options server_options_of(const serve_settings& settings,

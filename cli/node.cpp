@@ -44,6 +44,7 @@ tl::unexpected<setup_failure> failed(status why, int code = exit_failed) {
 struct node_parts {
   node_plan plan;
   transport::secret key;
+  std::vector<std::string> api_keys, admin_keys;
   std::unique_ptr<storage::posix_disk> disk;
   std::unique_ptr<storage::vote_store> votes;
   running_journal journal;
@@ -191,13 +192,20 @@ serve_settings http_settings_of(const node_settings& settings, const node_plan& 
   return out;
 }
 
+// Before the node joins: who cannot answer clients shall not disturb a cluster.
+setup_result<void> read_keys(program& context, const node_settings& settings, node_parts& parts) {
+  auto keys = api_keys_of(context, http_settings_of(settings, parts.plan), "--http");
+  if (!keys) return failed(keys.error(), exit_usage);
+  parts.api_keys = std::move(*keys);
+  auto admin_keys = admin_keys_of(settings);
+  if (!admin_keys) return failed(admin_keys.error(), exit_usage);
+  parts.admin_keys = std::move(*admin_keys);
+  return {};
+}
+
 setup_result<void> start_server(program& context, const node_settings& settings,
                                 node_parts& parts) {
   const auto http = http_settings_of(settings, parts.plan);
-  auto keys = api_keys_of(context, http);
-  if (!keys) return failed(keys.error(), exit_usage);
-  auto admin_keys = admin_keys_of(settings);
-  if (!admin_keys) return failed(admin_keys.error(), exit_usage);
   auto journal = open_journal(parts.plan.data_dir, http, context.clock);
   if (!journal) return failed(journal.error());
   parts.journal = std::move(*journal);
@@ -210,9 +218,9 @@ setup_result<void> start_server(program& context, const node_settings& settings,
                             .cluster = [&engine] { return engine.cluster(); },
                             .journal = parts.journal.journal};
   auto options = server_options_of(
-      http, std::move(*keys),
+      http, std::move(parts.api_keys),
       http.served_model_name.empty() ? parts.loaded.model->name : http.served_model_name);
-  options.admin_keys = std::move(*admin_keys);
+  options.admin_keys = std::move(parts.admin_keys);
   auto made = server::http_server::start(std::move(with), std::move(options));
   if (!made) return failed(made.error());
   parts.server = std::move(*made);
@@ -221,6 +229,7 @@ setup_result<void> start_server(program& context, const node_settings& settings,
 
 setup_result<void> start(program& context, const node_settings& settings, node_parts& parts) {
   if (auto done = plan(context, settings, parts); !done) return done;
+  if (auto done = read_keys(context, settings, parts); !done) return done;
   auto memory = open_memory(context, settings, parts);
   if (!memory) return failed(memory.error());
   model_settings model = settings.serve.model;
@@ -247,7 +256,7 @@ std::string word_about_missing(const actors::cluster_picture& now) {
     if (member.voter && !member.connected)
       missing += text(missing.empty() ? "" : ", ", member.name);
   if (!missing.empty()) return text("waiting for the other voters; not connected: ", missing, "\n");
-  return "waiting for an epoch; all voters are connected\n";
+  return "waiting for an epoch\n";
 }
 
 int give_up(program& context, node_parts& parts, const std::string& why) {
