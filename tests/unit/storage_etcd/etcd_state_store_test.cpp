@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <future>
 
 namespace troupe::storage {
@@ -161,8 +162,9 @@ TEST_F(etcd_state_store_test, a_term_that_is_not_kept_ends_and_a_kept_one_does_n
   const auto silent_since = time.now();
   ASSERT_TRUE(comes_true([&b] { return b.campaign("b")->done; }));
   const auto took = time.now() - silent_since;
+  EXPECT_LT(took, seconds(3)); // what a hand-over may take
   EXPECT_GT(took, seconds(1));
-  RecordProperty("expiry_ms", static_cast<int>(took / milliseconds(1)));
+  std::printf("expiry %d ms\n", static_cast<int>(took / milliseconds(1)));
 }
 
 TEST_F(etcd_state_store_test, a_lease_that_has_ended_can_be_ended_again) {
