@@ -243,8 +243,15 @@ struct node_supervisor_state {
   void wire_parts() {
     const bool kv_lost = state.kv_version != kv_version;
     kv_version = state.kv_version;
-    for (auto& [who, part] : parts)
-      self->send(caf::actor_cast<wired_part>(part.handle), wire{state.epoch, current, kv_lost});
+    // The door is last: it hands its streams to the sequencer at once, which must know of the epoch
+    // by then.
+    const auto is_last = [](const role& who) {
+      return who.kind == role_kind::ingress && !TROUPE_MUTANT(door_wired_early);
+    };
+    for (const bool last : {false, true})
+      for (const auto& [who, part] : parts)
+        if (is_last(who) == last)
+          self->send(caf::actor_cast<wired_part>(part.handle), wire{state.epoch, current, kv_lost});
   }
 
   void note_wired(const wired& in) {

@@ -16,7 +16,7 @@ namespace {
 struct mutants_settings {
   std::vector<std::string> scenario;
   std::vector<std::string> mutant;
-  std::string strategies = "fifo,random,pct,delay,portfolio";
+  std::string strategies = "fifo,random,pct,delay,overlap,portfolio";
   uint32_t seeds_max = 200;
   jobs_settings jobs;
   bool json = false;

@@ -32,7 +32,7 @@ struct scenario_settings {
     visit({.name = "strategy",
            .value = "NAME",
            .help = "how the next message is picked; a portfolio takes another one for each seed",
-           .choices = "portfolio|fifo|random|pct|delay"},
+           .choices = "portfolio|fifo|random|pct|delay|overlap"},
           strategy);
     visit({.name = "changes",
            .value = "COUNT",

@@ -16,6 +16,7 @@ namespace draw_entity {
 inline constexpr uint32_t portfolio = 1;
 inline constexpr uint32_t change_points = 2;
 inline constexpr uint32_t picks = 3;
+inline constexpr uint32_t overlaps = 4;
 inline constexpr uint32_t priorities = 0x1000; // + machine
 // of random_subsystem::faults
 inline constexpr uint32_t network = 0x10000000; // + from * 4096 + to

@@ -18,6 +18,11 @@ constexpr uint64_t drawn_priority = uint64_t{1} << 63;
 // busy must not keep all others, and time, from going on.
 constexpr uint64_t patience = 512;
 
+// One woken actor in so many does not wait; of the handlers on a machine's stack there are at most
+// so many.
+constexpr uint64_t overlap_odds = 4;
+constexpr uint32_t overlap_depth = 3;
+
 } // namespace
 
 ready_list::ready_list(uint64_t seed, const strategy_options& options)
@@ -68,6 +73,7 @@ bool ready_list::is_change() {
 size_t ready_list::choose() {
   switch (kind_) {
     case strategy_kind::random:
+    case strategy_kind::overlap:
       if (jobs_.size() == 1) return 0;
       return random_below({seed_, random_subsystem::scheduling, draw_entity::picks}, picks_,
                           jobs_.size());
@@ -95,6 +101,12 @@ ready_job ready_list::pick() {
   jobs_[chosen] = jobs_.back();
   jobs_.pop_back();
   return out;
+}
+
+bool ready_list::overlaps(uint32_t depth) {
+  if (kind_ != strategy_kind::overlap || depth >= overlap_depth) return false;
+  return random_below({seed_, random_subsystem::scheduling, draw_entity::overlaps},
+                      overlaps_asked_++, overlap_odds) == 0;
 }
 
 void ready_list::take_machine(uint32_t machine, std::vector<ready_job>& out) {

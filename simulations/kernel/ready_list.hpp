@@ -34,6 +34,10 @@ public:
   // Takes out the next one; there must be one. Its priority may have changed: the caller keeps it.
   ready_job pick();
 
+  // Whether a job that has just become ready is done now, while `depth` handlers of its machine are
+  // on the stack, instead of taking part.
+  bool overlaps(uint32_t depth);
+
   // Takes out all of a machine, oldest first.
   void take_machine(uint32_t machine, std::vector<ready_job>& out);
 
@@ -52,6 +56,7 @@ private:
   std::vector<ready_job> jobs_;
   uint64_t order_ = 0;
   uint64_t picks_ = 0;
+  uint64_t overlaps_asked_ = 0;
   uint64_t lowest_;
 };
 

@@ -13,8 +13,10 @@ namespace troupe::simulations {
 // fifo: oldest first. random: uniform. pct: random priorities of actors with a few random drops
 // (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding bugs",
 // ASPLOS 2010). delay: fifo with a bounded number of random delays (Emmi, Qadeer, Rakamaric,
-// "Delay-bounded scheduling", POPL 2011). portfolio: one of these, by seed.
-enum class strategy_kind : uint8_t { fifo, random, pct, delay, portfolio };
+// "Delay-bounded scheduling", POPL 2011). overlap: uniform, and an actor that a message wakes may
+// handle it at once, in the middle of the sender's own message, as on another thread. portfolio:
+// one of these, by seed.
+enum class strategy_kind : uint8_t { fifo, random, pct, delay, overlap, portfolio };
 std::string_view to_string(strategy_kind kind);
 result<strategy_kind> parse_strategy(std::string_view name);
 

@@ -21,9 +21,13 @@ uint64_t world::parts::number_of(const std::type_info& type) {
   return at->second;
 }
 
-void world::parts::happened() {
+void world::parts::count_event() {
   ++events;
   if (options.log_draws) log.push_back(hash.value());
+}
+
+void world::parts::happened() {
+  count_event();
   if (observer) observer();
 }
 

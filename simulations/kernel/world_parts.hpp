@@ -43,6 +43,7 @@ struct world::parts {
 
   void mix(hash_kind kind, uint32_t who, uint64_t what);
   uint64_t number_of(const std::type_info& type);
+  void count_event();
   void happened(); // after every event
   bool run_due();  // one thing that is due now; false when nothing is
   void run_event();
@@ -72,7 +73,8 @@ struct machine::parts final : scheduler_owner {
   world& in;
   world::parts& shared;
   uint32_t index;
-  bool up = false, paused = false, busy = false, handling = false, dying = false;
+  bool up = false, paused = false, busy = false, dying = false;
+  uint32_t handling = 0; // actors of it that are on the stack
   uint64_t incarnation = 0;
   time_point ended{};
   duration message_cost{};
@@ -93,6 +95,7 @@ struct machine::parts final : scheduler_owner {
   void park();
   void unpark();
   void handle_message(ready_job job);
+  void handle_overlapping(ready_job job);
   void finish_message(ready_job job, caf::resumable::resume_result result);
   void become_busy();
   void list_ready(ready_job job);

@@ -109,7 +109,7 @@ class run_test(simulate_case):
                       self.expect(run("run", "--scenario", "chaos", "--seeds", "1..60", "--check-determinism", "all"), 0))
 
     def test_every_strategy_and_size(self):
-        for strategy in ("fifo", "random", "pct", "delay"):
+        for strategy in ("fifo", "random", "pct", "delay", "overlap"):
             summary = self.expect(run("run", "--scenario", "node_loss", "--seeds", "1..10", "--strategy", strategy), 0)
             self.assertIn(f"{strategy} 10", summary)
         for nodes in ("1", "2", "3", "8"):

@@ -32,6 +32,8 @@ const std::vector<planted_bug>& planted_bugs() {
        "the late answer of an earlier layer is combined into this one", "flapping_links", 6},
       {"streams_not_resubmitted", "a door does not hand its streams to the new epoch", "node_loss",
        1},
+      {"door_wired_early", "a door hands its streams to a sequencer that may not know the epoch yet",
+       "rolling_restart", 48},
       {"received_ignored", "a door repeats what a resuming client has already", "chaos", 1},
       {"resume_skips_a_token", "a resumed stream lacks its first drawn token", "device_trouble", 1},
       {"penalties_not_resumed", "penalties do not see what was drawn before the failover",

@@ -32,7 +32,7 @@ size_t orders_of(strategy_kind kind) {
 
 TEST(strategy_test, names_and_kinds_belong_together) {
   for (const auto kind : {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct,
-                          strategy_kind::delay, strategy_kind::portfolio})
+                          strategy_kind::delay, strategy_kind::overlap, strategy_kind::portfolio})
     EXPECT_EQ(parse_strategy(to_string(kind)).value(), kind);
   const auto wrong = parse_strategy("rando");
   ASSERT_FALSE(wrong.has_value());
@@ -42,16 +42,17 @@ TEST(strategy_test, names_and_kinds_belong_together) {
 TEST(strategy_test, a_portfolio_has_all_kinds_and_keeps_to_its_seed) {
   std::map<strategy_kind, int> seen;
   for (uint64_t seed = 0; seed < 1000; ++seed) ++seen[resolve(strategy_kind::portfolio, seed)];
-  EXPECT_EQ(seen.size(), 4u);
+  EXPECT_EQ(seen.size(), 5u);
   EXPECT_EQ(seen.count(strategy_kind::portfolio), 0u);
-  EXPECT_GT(seen[strategy_kind::pct], 300);
+  EXPECT_GT(seen[strategy_kind::pct], 200);
+  EXPECT_GT(seen[strategy_kind::overlap], 100);
   EXPECT_EQ(resolve(strategy_kind::portfolio, 5), resolve(strategy_kind::portfolio, 5));
   EXPECT_EQ(resolve(strategy_kind::fifo, 5), strategy_kind::fifo);
 }
 
 TEST(strategy_test, the_same_seed_gives_the_same_order) {
   for (const auto kind : {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct,
-                          strategy_kind::delay, strategy_kind::portfolio})
+                          strategy_kind::delay, strategy_kind::overlap, strategy_kind::portfolio})
     for (uint64_t seed = 1; seed < 20; ++seed)
       EXPECT_EQ(order_of(seed, kind), order_of(seed, kind));
 }
@@ -90,10 +91,42 @@ TEST(strategy_test, priorities_find_a_deep_ordering_bug_where_others_do_not) {
   EXPECT_EQ(seeds_that_find(strategy_kind::fifo, 8), 0);
 }
 
+// Whether what a first message causes reaches a third actor before the second message that the same
+// handler sends.
+bool sees_into_a_handler(uint64_t seed, strategy_kind kind) {
+  world w({.seed = seed, .machines = 1, .strategy = using_strategy(kind, 100), .tail_events = 0});
+  std::vector<int> marks;
+  auto& system = w.at(0).boot();
+  auto recorder = spawn_recorder(system, marks);
+  auto passer = system.spawn([recorder](caf::event_based_actor* self) -> caf::behavior {
+    return {[self, recorder](int mark) { self->send(recorder, mark); }};
+  });
+  auto teller = system.spawn([recorder, passer](caf::event_based_actor* self) -> caf::behavior {
+    return {[self, recorder, passer](int) {
+      self->send(passer, 1);
+      self->send(recorder, 2);
+    }};
+  });
+  caf::anon_send(teller, 0);
+  w.run(never, 1000, {});
+  return marks == std::vector<int>{1, 2};
+}
+
+TEST(strategy_test, only_overlap_looks_into_the_middle_of_a_handler) {
+  for (const auto kind :
+       {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct, strategy_kind::delay})
+    for (uint64_t seed = 1; seed <= 50; ++seed) EXPECT_FALSE(sees_into_a_handler(seed, kind));
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed)
+    found += sees_into_a_handler(seed, strategy_kind::overlap);
+  EXPECT_GT(found, 5);
+}
+
 // An actor that never rests must not keep the others, and time, waiting for ever.
 TEST(strategy_test, two_actors_that_keep_each_other_busy_starve_nobody) {
   for (const auto kind :
-       {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct, strategy_kind::delay})
+       {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct, strategy_kind::delay,
+        strategy_kind::overlap})
     for (uint64_t seed = 1; seed <= 8; ++seed) {
       world w({.seed = seed, .machines = 1, .strategy = using_strategy(kind), .tail_events = 0});
       std::vector<int> marks;

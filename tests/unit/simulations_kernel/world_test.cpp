@@ -41,6 +41,7 @@ TEST(world_test, a_seed_stands_for_the_same_run_everywhere) {
   EXPECT_EQ(hash_of_run(1, strategy_kind::random), 8951302667830910613u);
   EXPECT_EQ(hash_of_run(1, strategy_kind::pct), 8912136364850105632u);
   EXPECT_EQ(hash_of_run(1, strategy_kind::delay), 16432016728258577535u);
+  EXPECT_EQ(hash_of_run(3, strategy_kind::overlap), 2860708149318561992u);
 }
 
 TEST(world_test, time_jumps_from_event_to_event) {
