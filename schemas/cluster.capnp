@@ -41,6 +41,8 @@ struct NodeReport {
   leads @11 :Bool;
   majority @12 :Bool;
   hears @13 :List(UInt64);
+  model @14 :UInt64;
+  layout @15 :UInt64;
 }
 
 struct Ballot {

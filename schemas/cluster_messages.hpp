@@ -56,6 +56,10 @@ struct node_report {
   bool leads = false;          // takes itself for the leader
   bool majority = false;       // hears a majority of the voters, which hear it
   std::vector<uint64_t> hears; // per node: the incarnation heard lately, 0: none
+  // What it computes, and how that is divided: nodes in which either differs do not work together.
+  // 0: not said.
+  uint64_t model = 0;  // weights, their format, tokenizer
+  uint64_t layout = 0; // names, stages, shards
   friend bool operator==(const node_report&, const node_report&) = default;
 };
 

@@ -89,6 +89,8 @@ void write(const node_report& from, Builder to) {
   to.setLeads(from.leads);
   to.setMajority(from.majority);
   write_list(from.hears, [&](unsigned size) { return to.initHears(size); });
+  to.setModel(from.model);
+  to.setLayout(from.layout);
 }
 
 template <class Reader>
@@ -106,6 +108,8 @@ void read(Reader from, node_report& to, const frame_limits& limits, wire_budget&
   to.draining = from.getDraining();
   to.leads = from.getLeads();
   to.majority = from.getMajority();
+  to.model = from.getModel();
+  to.layout = from.getLayout();
   const auto hears = from.getHears();
   if (budget.allows(hears.size(), limits.nodes_max, "nodes heard")) read_numbers(hears, to.hears);
 }

@@ -7,6 +7,7 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("troupe::schemas::wire");
 
 using Cluster = import "cluster.capnp";
+using Journal = import "journal.capnp";
 using Pipeline = import "pipeline.capnp";
 
 struct FrameHeader {
@@ -40,5 +41,7 @@ struct FrameHeader {
     choiceEnd @26 :Pipeline.ChoiceEnd;
     emission @27 :Pipeline.Emission;
     requestFailure @28 :Pipeline.RequestFailure;
+    journalEntry @29 :Journal.JournalEntry;
+    journalAnswer @30 :Journal.JournalAnswer;
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "schemas/cluster_messages.hpp"
+#include "schemas/journal_messages.hpp"
 #include "schemas/pipeline_messages.hpp"
 
 #include <cstdint>
@@ -16,7 +17,7 @@ using frame_body =
     std::variant<std::monostate, node_report, register_prepare, register_promise, register_accept,
                  register_accepted, register_recover, register_recovered, state_update,
                  stage_forward, stage_done, shard_forward, shard_done, step_failure, submission,
-                 choice_end, emission, request_failure>;
+                 choice_end, emission, request_failure, journal_entry, journal_answer>;
 
 struct frame_header {
   node_index source = no_node;

@@ -5,6 +5,8 @@
 #include "schemas/cluster.capnp.h"
 #include "schemas/cluster_wire.hpp"
 #include "schemas/frame.capnp.h"
+#include "schemas/journal.capnp.h"
+#include "schemas/journal_wire.hpp"
 #include "schemas/pipeline.capnp.h"
 #include "schemas/pipeline_wire.hpp"
 
@@ -137,6 +139,8 @@ struct body_writer {
   void operator()(const choice_end& from) { write(from, to.initChoiceEnd()); }
   void operator()(const emission& from) { write(from, to.initEmission()); }
   void operator()(const request_failure& from) { write(from, to.initRequestFailure()); }
+  void operator()(const journal_entry& from) { write(from, to.initJournalEntry()); }
+  void operator()(const journal_answer& from) { write(from, to.initJournalAnswer()); }
 };
 
 void write_header(const frame_header& from, wire_header::Builder to) {
@@ -198,6 +202,10 @@ struct body_reader {
         return take<emission>(from.getEmission());
       case wire_header::Body::REQUEST_FAILURE:
         return take<request_failure>(from.getRequestFailure());
+      case wire_header::Body::JOURNAL_ENTRY:
+        return take<journal_entry>(from.getJournalEntry());
+      case wire_header::Body::JOURNAL_ANSWER:
+        return take<journal_answer>(from.getJournalAnswer());
     }
     return false;
   }

@@ -196,6 +196,14 @@ struct body_rules {
     return no_payload();
   }
 
+  // What is in it the journal judges.
+  status operator()(const journal_entry& in) const {
+    TROUPE_RETURN_IF_ERROR(
+        at_most(in.bytes.size(), limits.journal_entry_bytes_max, "bytes of a journal's entry"));
+    return no_payload();
+  }
+  status operator()(const journal_answer&) const { return no_payload(); }
+
 private:
   // Only the messages between stages and shards carry rows.
   status no_payload() const {

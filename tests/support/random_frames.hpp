@@ -99,8 +99,9 @@ private:
   void make(schemas::frame_header&, std::monostate&) {}
   void make(schemas::frame_header&, schemas::node_report& out) {
     out.node = small(64);
-    for (auto* each : {&out.incarnation, &out.number, &out.epoch, &out.epoch_ready, &out.epoch_go,
-                       &out.epoch_stuck, &out.generation, &out.stages_lost})
+    for (auto* each :
+         {&out.incarnation, &out.number, &out.epoch, &out.epoch_ready, &out.epoch_go,
+          &out.epoch_stuck, &out.generation, &out.stages_lost, &out.model, &out.layout})
       *each = number();
     for (bool* each : {&out.serving, &out.draining, &out.leads, &out.majority}) *each = flag();
     out.hears = list<uint64_t>(40, [this] { return number(); });
@@ -220,6 +221,12 @@ private:
   void make(schemas::frame_header&, schemas::request_failure& out) {
     out = {number(), static_cast<uint8_t>(1 + small(9)), chars()};
   }
+
+  void make(schemas::frame_header&, schemas::journal_entry& out) {
+    out.number = number();
+    out.bytes = list<std::byte>(100, [this] { return static_cast<std::byte>(small(256)); });
+  }
+  void make(schemas::frame_header&, schemas::journal_answer& out) { out = {number(), flag()}; }
 
   template <size_t... Kind>
   void fill(size_t kind, schemas::frame_header& out, std::index_sequence<Kind...>) {

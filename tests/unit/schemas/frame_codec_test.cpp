@@ -161,7 +161,7 @@ TEST(frame_codec, another_protocol_version_is_unsupported) {
 }
 
 TEST(frame_codec, a_kind_of_body_from_the_future_is_unsupported) {
-  auto bytes = encoded(with(request_failure{0, 3, ""}));
+  auto bytes = encoded(with(journal_answer{0, false}));
   const auto kind = static_cast<uint16_t>(random_frames::kinds - 1);
   ASSERT_TRUE(replace<uint16_t>(bytes, kind, uint16_t{999}));
   const auto header = decode_frame(bytes, {});

@@ -104,6 +104,9 @@ frame_header failed_request() {
 frame_header ended() {
   return with(choice_end{1, 3});
 }
+frame_header kept_request() {
+  return with(journal_entry{1, std::vector<std::byte>(32)});
+}
 frame_header rows_back() {
   return with(shard_done{}, 3, 16);
 }
@@ -125,7 +128,8 @@ constexpr frame_limits narrow{.payload_bytes_max = 1024,
                               .biases_max = 4,
                               .entries_max = 4,
                               .alternatives_max = 4,
-                              .text_bytes_max = 16};
+                              .text_bytes_max = 16,
+                              .journal_entry_bytes_max = 32};
 
 template <class Message>
 Message& in(frame_header& header) {
@@ -296,6 +300,8 @@ TEST(message_rules, what_exceeds_a_limit_is_refused_on_both_sides) {
       {"11 tokens", answer, [](auto& h) { entry_of(h).tokens.resize(11); }},
       {"5 alternatives", answer, [](auto& h) { entry_of(h).tokens[1].top.resize(5); }},
       {"5 alternatives", answer, [](auto& h) { entry_of(h).prompt[0].top.resize(5); }},
+      {"bytes of a journal's entry", kept_request,
+       [](auto& h) { in<journal_entry>(h).bytes.resize(33); }},
   };
   for (const auto& each : cases) {
     expect_refused(each, narrow);
