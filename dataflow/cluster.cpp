@@ -49,7 +49,9 @@ status validate(const cluster_layout& layout) {
   TROUPE_RETURN_IF_ERROR(in_range("stages", layout.stages, 1, layout.layers));
   if (layout.experts == 0) return {};
   TROUPE_RETURN_IF_ERROR(in_range("shards", layout.shards, 1, layout.experts));
-  return in_range("shard_copies", layout.shard_copies, 1, nodes_max);
+  TROUPE_RETURN_IF_ERROR(in_range("shard_copies", layout.shard_copies, 1, nodes_max));
+  if (layout.shard_copies_max == 0) return {};
+  return in_range("shard_copies_max", layout.shard_copies_max, layout.shard_copies, nodes_max);
 }
 
 uint64_t fingerprint(const cluster_layout& layout) {
@@ -75,7 +77,8 @@ status validate(const cluster_timing& timing) {
   TROUPE_RETURN_IF_ERROR(at_least("formation_wait", timing.formation_wait, duration(0)));
   TROUPE_RETURN_IF_ERROR(at_least("resend_after", timing.resend_after, tick));
   TROUPE_RETURN_IF_ERROR(at_least("step_max", timing.step_max, tick));
-  return at_least("reroute_after", timing.reroute_after, tick);
+  TROUPE_RETURN_IF_ERROR(at_least("reroute_after", timing.reroute_after, tick));
+  return at_least("rebalance_every", timing.rebalance_every, duration(0));
 }
 
 } // namespace troupe::dataflow

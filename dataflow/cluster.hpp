@@ -19,20 +19,31 @@ using schemas::no_node;
 using schemas::node_index;
 using schemas::node_report;
 
+// What the parts of a model need on the node that plays them: weights, and the KV pages of a stage.
+struct part_bytes {
+  uint64_t sequencer = 0;
+  std::vector<uint64_t> stages = {};
+  std::vector<uint64_t> shards = {}; // of one copy
+};
+
 struct cluster_layout {
   std::vector<std::string> nodes; // names; a node is known by its place in this list
   uint32_t voters = 1;            // the first so many keep the register; a majority decides
   uint32_t stages = 1;
   uint32_t shards = 1;
   uint32_t shard_copies = 1; // wanted; fewer when there are fewer nodes
+  // Hot shards may have up to so many (load_balance.hpp); 0: shard_copies, so that load is ignored.
+  uint32_t shard_copies_max = 0;
   // From the model:
   uint32_t layers = 0;
-  uint32_t experts = 0; // 0: a dense model, which has no shards
+  uint32_t experts = 0;  // 0: a dense model, which has no shards
+  part_bytes bytes = {}; // empty lists: not known, and memory is no matter
 
   // No voters at all: the state is agreed on in a store outside the cluster (cluster_node sees to
   // that), and nothing waits for a majority.
   uint32_t majority() const { return voters == 0 ? 0 : voters / 2 + 1; }
   bool is_voter(node_index node) const { return node < voters; }
+  bool weighs_load() const { return shard_copies_max > shard_copies; }
   std::optional<node_index> index_of(const std::string& name) const;
 };
 // The message names the field, its value and the range.
@@ -60,6 +71,8 @@ struct cluster_timing {
   duration resend_after = std::chrono::milliseconds(60);   // of a frame not acknowledged
   duration step_max = std::chrono::seconds(2);             // then a step is stuck
   duration reroute_after = std::chrono::milliseconds(400); // then another copy of a shard is asked
+  // Since the last epoch, before load alone may be the reason for another one; 0: never.
+  duration rebalance_every = std::chrono::seconds(60);
 };
 status validate(const cluster_timing& timing);
 

@@ -48,6 +48,7 @@ TEST(cluster_test, names_what_is_wrong_with_a_layout) {
       {"shards", [](auto& l) { l.shards = 0; }},
       {"shards", [](auto& l) { l.shards = 17; }},
       {"shard_copies", [](auto& l) { l.shard_copies = 0; }},
+      {"shard_copies_max", [](auto& l) { l.shard_copies_max = l.shard_copies - 1; }},
   };
   for (const auto& r : rows) {
     auto layout = usual();
@@ -114,6 +115,7 @@ TEST(cluster_test, a_fingerprint_tells_layouts_apart_that_cannot_share_a_state) 
   EXPECT_EQ(changed([](auto&) {}), fingerprint(layout));
   EXPECT_EQ(changed([](auto& l) { l.voters = 0; }), fingerprint(layout));
   EXPECT_EQ(changed([](auto& l) { ++l.shard_copies; }), fingerprint(layout));
+  EXPECT_EQ(changed([](auto& l) { l.bytes.sequencer = 5; }), fingerprint(layout));
   EXPECT_NE(changed([](auto& l) { ++l.stages; }), fingerprint(layout));
   EXPECT_NE(changed([](auto& l) { ++l.shards; }), fingerprint(layout));
   EXPECT_NE(changed([](auto& l) { ++l.layers; }), fingerprint(layout));

@@ -141,6 +141,58 @@ TEST(placement_test, rebalancing_comes_to_rest) {
   for (node_index n = 0; n < 6; ++n) EXPECT_GE(load_of(plan, layout, n), 8u);
 }
 
+plan_figures memory_of_nodes(std::vector<uint64_t> bytes) {
+  plan_figures out;
+  for (const uint64_t each : bytes) out.nodes.push_back({.speed = 0, .memory = each});
+  return out;
+}
+
+TEST(placement_test, a_faster_node_gets_more) {
+  const auto layout = cluster_of(3);
+  const plan_figures figures{.nodes = {{.speed = 80}, {.speed = 72}, {.speed = 64}}};
+  const auto plan = plan_placement(layout, {}, all(layout), figures);
+  EXPECT_GT(load_of(plan, layout, 0), load_of(plan, layout, 1));
+  EXPECT_GT(load_of(plan, layout, 1), load_of(plan, layout, 2));
+}
+
+TEST(placement_test, a_node_too_small_for_any_part_plays_nothing) {
+  auto layout = cluster_of(3);
+  layout.bytes = {.sequencer = 10, .stages = {100, 100}, .shards = {50, 50, 50, 50}};
+  const auto figures = memory_of_nodes({1000, 1000, 9});
+  const auto plan = plan_placement(layout, {}, all(layout), figures);
+  ASSERT_TRUE(validate(plan, layout, all(layout)).ok());
+  EXPECT_TRUE(roles_of(plan, 2).empty()) << describe(plan, layout);
+  for (const auto& copies : plan.shards) EXPECT_EQ(copies.size(), 2u);
+}
+
+TEST(placement_test, where_room_is_short_copies_go_first) {
+  auto layout = cluster_of(2);
+  layout.bytes = {.sequencer = 0, .stages = {100, 100}, .shards = {50, 50, 50, 50}};
+  const auto before = plan_placement(layout, {}, all(layout), memory_of_nodes({300, 300}));
+  uint32_t copies = 0;
+  for (const auto& each : before.shards) copies += static_cast<uint32_t>(each.size());
+  EXPECT_EQ(copies, 8u) << describe(before, layout);
+  const auto after = plan_placement(layout, before, {true, false}, memory_of_nodes({420, 300}));
+  EXPECT_TRUE(validate(after, layout, {true, false}).ok()) << describe(after, layout);
+  const auto tight = plan_placement(layout, {}, all(layout), memory_of_nodes({220, 200}));
+  ASSERT_TRUE(validate(tight, layout, all(layout)).ok()) << describe(tight, layout);
+  for (const auto& each : tight.shards) EXPECT_EQ(each.size(), 1u);
+}
+
+TEST(placement_test, what_does_not_fit_is_nowhere_and_said_why) {
+  auto layout = cluster_of(2);
+  layout.bytes = {.sequencer = 0, .stages = {100, 100}, .shards = {50, 50, 50, 50}};
+  const auto figures = memory_of_nodes({90, 250});
+  EXPECT_EQ(plan_placement(layout, {}, all(layout), figures), placement{});
+  EXPECT_EQ(
+      why_no_room(layout, all(layout), figures),
+      "one copy of everything needs 400 bytes; a has 90, b has 250; 60 bytes are missing in all");
+  EXPECT_EQ(why_no_room(layout, {true, false}, figures),
+            "one copy of everything needs 400 bytes; a has 90; 310 bytes are missing in all; "
+            "attention_stage/0 alone needs 100, 10 more than any node has");
+  EXPECT_EQ(why_no_room(layout, {false, false}, figures), "");
+}
+
 TEST(placement_test, validate_names_what_is_wrong) {
   const auto layout = cluster_of(3);
   const auto good = plan_placement(layout, {}, all(layout));
