@@ -50,8 +50,11 @@ public:
 
   // Frames offer() would still take, as far as their number decides; bytes may allow fewer.
   uint32_t credit() const;
+  // Whether offer() would take a frame of this size.
+  bool takes(uint64_t bytes) const;
   uint32_t under_way() const { return static_cast<uint32_t>(frames_.size()); } // not acknowledged
-  uint64_t resent() const { return resent_; }                                  // so far
+  uint64_t bytes_under_way() const { return bytes_; }
+  uint64_t resent() const { return resent_; }    // so far
   uint64_t last_number() const { return last_; } // highest number given; 0: none yet
 
 private:
@@ -95,9 +98,7 @@ private:
 
 template <class T>
 result<uint64_t> link_sender<T>::offer(T frame, uint64_t bytes, time_point now) {
-  const uint64_t room = limits_.bytes_max - std::min(bytes_, limits_.bytes_max);
-  const bool fits = frames_.empty() || bytes <= room;
-  if (frames_.size() >= limits_.frames_max || !fits)
+  if (!takes(bytes))
     return fail(status_code::exhausted,
                 text("the link has ", frames_.size(), " frames and ", bytes_, " bytes under way"));
   if (frames_.empty()) {
@@ -142,6 +143,12 @@ template <class T>
 std::optional<time_point> link_sender<T>::next_due() const {
   if (frames_.empty()) return {};
   return due_;
+}
+
+template <class T>
+bool link_sender<T>::takes(uint64_t bytes) const {
+  const uint64_t room = limits_.bytes_max - std::min(bytes_, limits_.bytes_max);
+  return frames_.size() < limits_.frames_max && (frames_.empty() || bytes <= room);
 }
 
 template <class T>

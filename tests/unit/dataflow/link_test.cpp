@@ -40,10 +40,14 @@ TEST(link_test, gives_numbers_and_takes_credit_back_with_acknowledgements) {
 TEST(link_test, bytes_bound_too_and_a_giant_goes_alone) {
   sender out({.bytes_max = 100});
   EXPECT_TRUE(out.offer(1, 60, at(0)).has_value());
+  EXPECT_FALSE(out.takes(41));
   EXPECT_FALSE(out.offer(2, 41, at(0)).has_value());
+  EXPECT_TRUE(out.takes(40));
   EXPECT_TRUE(out.offer(2, 40, at(0)).has_value());
+  EXPECT_EQ(out.bytes_under_way(), 100u);
   EXPECT_EQ(out.credit(), 0u);
   out.acknowledge(2, at(0));
+  EXPECT_TRUE(out.takes(1000));
   EXPECT_TRUE(out.offer(3, 1000, at(0)).has_value());
   EXPECT_EQ(out.credit(), 0u);
   EXPECT_FALSE(out.offer(4, 1, at(0)).has_value());
