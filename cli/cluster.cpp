@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "cli/http_get.hpp"
+#include "cli/node.hpp"
 
 #include <csignal>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr duration ready_patience = std::chrono::seconds(120); // large models take long to load
 constexpr duration poll = std::chrono::milliseconds(50);
 constexpr duration unkind_patience = std::chrono::seconds(2);
+constexpr duration end_patience = std::chrono::seconds(5); // for a node that drained for too long
 constexpr duration kill_patience = std::chrono::seconds(5);
 
 void pass_time(duration how_long) {
@@ -102,19 +104,26 @@ status kill_node(program& context, const cluster_folder&, started_node node,
 status drain_node(program& context, const cluster_folder& folder, started_node node,
                   const cluster_node_settings& settings) {
   if (!is_running(node.process)) return not_running(node);
-  TROUPE_RETURN_IF_ERROR(send_signal(node.process, SIGTERM));
-  const auto at_most = std::chrono::seconds(settings.drain_timeout);
-  if (!wait_for_end(context, {node}, at_most))
+  const auto deadline = context.clock.now() + std::chrono::seconds(settings.drain_timeout);
+  TROUPE_RETURN_IF_ERROR(
+      send_signal(node.process, SIGTERM, number_for_drain(settings.drain_timeout)));
+  // What it is then still busy with it cuts off, and ends.
+  const bool ended = wait_for_end(context, {node}, deadline - context.clock.now() + end_patience);
+  if (!ended || context.clock.now() >= deadline)
     return status(status_code::timed_out,
-                  text(node.name, " is still draining after ", settings.drain_timeout,
-                       " s (--drain-timeout)", folder.log_tail(node.name)));
+                  text(node.name, ended ? " was not drained within " : " is still draining after ",
+                       settings.drain_timeout, " s (--drain-timeout)", folder.log_tail(node.name)));
   (void)context.err.write(text(node.name, " has ended; its log says how\n"));
   return {};
 }
 
 status start_again(program& context, const cluster_folder& folder, started_node node,
                    const cluster_node_settings& settings) {
-  if (is_running(node.process)) TROUPE_RETURN_IF_ERROR(drain_node(context, folder, node, settings));
+  if (is_running(node.process)) {
+    const auto drained = drain_node(context, folder, node, settings);
+    if (is_running(node.process)) return drained;
+    if (!drained.ok()) context.complain(drained); // it has ended, if not as it should
+  }
   std::string seed;
   if (node.joined) {
     auto found = seed_of(folder);

@@ -274,7 +274,7 @@ int drain(program& context, const node_settings& settings, node_parts& parts) {
   engine.begin_drain();
   (void)context.err.write(text("draining: handing over; ", engine.streams_open(),
                                " streams are open; a second signal ends it at once\n"));
-  const auto deadline = context.clock.now() + std::chrono::seconds(settings.serve.drain_timeout);
+  const auto deadline = context.clock.now() + std::chrono::seconds(at_most);
   auto reached = context.clock.now(); // a majority, the last time
   for (;;) {
     const auto now = engine.cluster();
@@ -285,6 +285,7 @@ int drain(program& context, const node_settings& settings, node_parts& parts) {
     const bool alone = time - reached >= alone_for;
     if (idle && (now.drained || alone)) {
       parts.server->stop(farewell);
+  const uint32_t at_most = drain_timeout_of(context.signals.number(), settings.serve.drain_timeout);
       (void)context.err.write(now.drained
                                   ? "drained: nothing depends on this node any more\n"
                                   : "left: no majority of the voters could be reached, so there "
@@ -296,8 +297,7 @@ int drain(program& context, const node_settings& settings, node_parts& parts) {
       return context.complain(
           status(status_code::timed_out,
                  text(idle ? "roles were not handed over" : "answers were cut off",
-                      ": draining took longer than ", settings.serve.drain_timeout,
-                      " s (--drain-timeout)")),
+                      ": draining took longer than ", at_most, " s (--drain-timeout)")),
           exit_cut_off);
     }
     parts.stop.pause(drain_poll);

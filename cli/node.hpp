@@ -16,6 +16,16 @@
 
 namespace troupe::cli {
 
+// What goes along with a SIGTERM that says how long draining may take, see signal_watch::number().
+// A second is added, so that 0 seconds are not nothing.
+constexpr int number_for_drain(uint32_t seconds) {
+  return static_cast<int>(seconds) + 1;
+}
+// `usual`: what the node was started with.
+constexpr uint32_t drain_timeout_of(int number, uint32_t usual) {
+  return number > 0 ? static_cast<uint32_t>(number) - 1 : usual;
+}
+
 // Which of serve's settings a node does not have: they are the cluster file's, or said by --http.
 bool is_of_serve_alone(std::string_view option);
 

@@ -54,8 +54,19 @@ status refusal(const char* action, int error) {
 int open_process(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
 }
-int signal_process(int fd, int signal) {
-  return static_cast<int>(::syscall(SYS_pidfd_send_signal, fd, signal, nullptr, 0));
+int signal_process(int fd, int signal, int number) {
+  siginfo_t info = {};
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = ::getpid();
+  info.si_uid = ::getuid();
+  info.si_value.sival_int = number;
+  return static_cast<int>(
+      ::syscall(SYS_pidfd_send_signal, fd, signal, number == 0 ? nullptr : &info, 0));
+}
+// Where there are no descriptors of processes.
+int signal_number(pid_t pid, int signal, int number) {
+  return number == 0 ? ::kill(pid, signal) : ::sigqueue(pid, signal, {.sival_int = number});
 }
 
 class spawn_setup {
@@ -134,13 +145,13 @@ bool is_running(const process_mark& process) {
   return now && *now == process;
 }
 
-status send_signal(const process_mark& process, int signal) {
+status send_signal(const process_mark& process, int signal, int number) {
   if (process.pid <= 0) return {};
   const int fd = open_process(process.pid); // from now on it means one process
   const bool known = is_running(process);
   int error = 0;
-  if (known && fd >= 0 && signal_process(fd, signal) != 0) error = errno;
-  if (known && fd < 0 && ::kill(process.pid, signal) != 0) error = errno; // a system without them
+  if (known && fd >= 0 && signal_process(fd, signal, number) != 0) error = errno;
+  if (known && fd < 0 && signal_number(process.pid, signal, number) != 0) error = errno;
   if (fd >= 0) ::close(fd);
   if (error == 0 || error == ESRCH) return {};
   return refusal("send a signal", error).within(text("process ", process.pid));

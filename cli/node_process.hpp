@@ -23,7 +23,8 @@ struct process_mark {
 result<process_mark> mark_of(int32_t pid);
 bool is_running(const process_mark& process);
 // Does nothing when the process is not running, whoever has its number now.
-status send_signal(const process_mark& process, int signal);
+// `number` goes along with the signal (signal_watch::number); 0: none.
+status send_signal(const process_mark& process, int signal, int number = 0);
 
 // How a child of this program has ended; nothing while it runs, and for processes of others.
 struct process_end {

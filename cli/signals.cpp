@@ -1,10 +1,11 @@
-// Blocked everywhere, taken by sigwait. SIGUSR1, sent to the watching thread alone, ends it.
+// Blocked everywhere, taken by sigwaitinfo. SIGUSR1, sent to the watching thread alone, ends it.
 #include "cli/signals.hpp"
 
 #include "base/check.hpp"
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
@@ -35,16 +36,19 @@ struct signal_watch::state {
   std::mutex mutex;
   listener current;
   bool stopping = false;
+  std::atomic<int> number{0};
   std::thread thread;
 
   void watch() {
     const sigset_t set = watched_signals();
     for (;;) {
-      int signal = 0;
-      if (sigwait(&set, &signal) != 0) continue;
+      siginfo_t info = {};
+      const int signal = sigwaitinfo(&set, &info);
+      if (signal < 0) continue;
       const std::lock_guard lock(mutex);
       if (stopping) return;
       if (signal == wake_signal) continue; // somebody else's; it means nothing to us
+      number.store(info.si_code == SI_QUEUE ? info.si_value.sival_int : 0);
       if (!current || !current(signal)) std::_Exit(exit_code_of(signal));
     }
   }
@@ -64,6 +68,10 @@ signal_watch::~signal_watch() {
   }
   pthread_kill(state_->thread.native_handle(), wake_signal);
   state_->thread.join();
+}
+
+int signal_watch::number() const {
+  return state_->number.load();
 }
 
 void signal_watch::listen(listener next) {

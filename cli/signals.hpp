@@ -25,6 +25,9 @@ public:
   // With none, a signal ends the process with code 128 + signal. Not from a listener.
   void listen(listener next);
 
+  // The number that was sent along with the latest signal (sigqueue(3)); 0: none. Any thread.
+  int number() const;
+
 private:
   struct state;
   std::unique_ptr<state> state_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <utility>
 
 namespace troupe::cli {
 namespace {
@@ -18,6 +19,21 @@ TEST(signals, reach_the_listener) {
   });
   ::kill(::getpid(), SIGTERM);
   EXPECT_EQ(heard.get_future().get(), SIGTERM);
+}
+
+TEST(signals, a_number_may_come_along) {
+  signal_watch watch;
+  EXPECT_EQ(watch.number(), 0);
+  std::promise<int> first, second;
+  bool again = false;
+  const signal_scope scope(watch, [&](int) {
+    (std::exchange(again, true) ? second : first).set_value(watch.number());
+    return true;
+  });
+  ::sigqueue(::getpid(), SIGTERM, {.sival_int = 31});
+  EXPECT_EQ(first.get_future().get(), 31);
+  ::kill(::getpid(), SIGTERM);
+  EXPECT_EQ(second.get_future().get(), 0);
 }
 
 TEST(signals, one_watch_may_follow_another) {
