@@ -153,6 +153,7 @@ private:
         const std::lock_guard lock(mutex_);
         drained_ = true;
       }
+    out.unfit = [this](const std::string& why) { give_up(why, true); };
       tell();
     };
     out.learned = [this](const schemas::cluster_state& state) {
@@ -162,7 +163,7 @@ private:
     return out;
   }
 
-  void give_up(const std::string& why) {
+  void give_up(const std::string& why, bool unfit = false) {
     {
       const std::lock_guard lock(mutex_);
       if (!gave_up_.empty()) return;
@@ -172,6 +173,7 @@ private:
   }
 
   void tell() const {
+      unfit_ = unfit;
     if (options_.changed) options_.changed();
   }
 
@@ -233,6 +235,7 @@ private:
 cluster_picture clustered::cluster() const {
   const auto seen = watch_.read();
   const auto& counters = node_->counters();
+  bool unfit_ = false;
   cluster_picture out;
   out.self = name_of(options_.self);
   out.incarnation = options_.incarnation;
@@ -261,6 +264,7 @@ cluster_picture clustered::cluster() const {
 
 void clustered::put_members(cluster_picture& out, const schemas::cluster_state& state) const {
   const auto peers = endpoint_->peers();
+  out.unfit = unfit_;
   for (schemas::node_index node = 0; node < options_.layout.nodes.size(); ++node) {
     member_picture member;
     member.name = options_.layout.nodes[node];

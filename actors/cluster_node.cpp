@@ -71,10 +71,13 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                                           .self = options_.self,
                                           .incarnation = options_.incarnation,
                                           .board = state_->board.get(),
+                                          .model = resources.bundle->fingerprint,
+                                          .layout_number = dataflow::fingerprint(options_.layout),
                                           .time = seams.time,
                                           .trace = seams.trace,
                                           .peers = {gateway, coordinator, watcher},
-                                          .drained = options_.drained});
+                                          .drained = options_.drained,
+                                          .unfit = options_.unfit});
   caf::anon_send(supervisor_,
                  join_cluster{make_local(cluster_seat{options_.self, options_.incarnation, gateway,
                                                       coordinator, membership_})});

@@ -53,7 +53,9 @@ struct cluster_node_options {
 
   // Called on an actor's thread; must not block.
   std::function<void(const std::string& why)> gave_up; // the process should end and start again
-  std::function<void()> drained;                       // the process may end
+  // The others compute something else: the process should end and not start like this again.
+  std::function<void(const std::string& why)> unfit = {};
+  std::function<void()> drained;                                         // the process may end
   std::function<void(const schemas::cluster_state&)> learned;            // a newer state
   std::function<void(const dataflow::role&, const caf::actor&)> started; // a part, also again
 };

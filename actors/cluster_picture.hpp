@@ -52,6 +52,7 @@ struct cluster_picture {
   bool draining = false;
   bool drained = false; // nothing of the cluster depends on this node
   std::string gave_up;  // why the process should end; empty: it should not
+  bool unfit = false;   // … and starting it again as it is would change nothing
   std::vector<member_picture> members;
   std::string sequencer;                        // empty: nobody
   std::vector<std::string> stages;              // by number

@@ -38,6 +38,12 @@ typename Inspector::result_type inspect(Inspector& f, membership_look& x) {
 
 namespace {
 
+std::string hexadecimal(uint64_t number) {
+  std::string out;
+  for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[number >> shift & 15];
+  return out;
+}
+
 using schemas::node_index;
 using self_type =
     membership::extend<caf::reacts_to<membership_tick>, caf::reacts_to<membership_look>>;
@@ -53,6 +59,9 @@ struct membership_state {
     table.emplace(*o.layout, *o.timing, o.self, o.incarnation, o.time->now());
     own.node = o.self;
     own.incarnation = o.incarnation;
+    own.model = o.model;
+    own.layout = o.layout_number;
+    refused.assign(o.layout->nodes.size(), 0);
     heard_before = table->hears(o.time->now());
     tick();
   }
@@ -63,6 +72,9 @@ struct membership_state {
     using verdict = dataflow::membership_table::verdict;
     const auto& report = *in.report;
     const auto now = options.time->now();
+    if (const auto how = dataflow::difference_between(own, report);
+        how != dataflow::difference::none)
+      return refuse(report, how);
     const bool was_connected = report.node < heard_before.size() && heard_before[report.node] != 0;
     if (table->on_report(report, now) == verdict::stale) return;
     if (table->newest_incarnation(options.self) > options.incarnation)
@@ -71,6 +83,29 @@ struct membership_state {
     look_for_go();
     // What the leader waits for is worth a look at once; the rest can wait for the tick.
     if (table->should_lead(now) && (!was_connected || is_news(report))) tell_coordinator(now);
+  }
+
+  // As if it had not been heard.
+  void refuse(const schemas::node_report& report, dataflow::difference how) {
+    if (report.node >= refused.size() || report.node == options.self) return;
+    const auto why = explain(report, how);
+    if (std::exchange(refused[report.node], report.incarnation) != report.incarnation)
+      log::error(why);
+    if (!unfit && dataflow::must_yield(own, report)) {
+      unfit = true;
+      if (options.unfit) options.unfit(why);
+    }
+  }
+
+  std::string explain(const schemas::node_report& report, dataflow::difference how) const {
+    const auto& names = options.layout->nodes;
+    const auto both =
+        text("nodes ", names[options.self], " and ", names[report.node], " cannot work together: ");
+    if (how == dataflow::difference::model)
+      return text(both, "their models differ in weights, format or tokenizer (fingerprint ",
+                  hexadecimal(own.model), " on ", names[options.self], ", ",
+                  hexadecimal(report.model), " on ", names[report.node], ")");
+    return text(both, "their cluster files differ in names, stages or shards");
   }
 
   void cut_off(const peer_cut_off& in) {
@@ -208,6 +243,8 @@ struct membership_state {
   schemas::node_report own;
   local_ref<schemas::cluster_state> state; // newest this node has applied
   std::vector<uint64_t> heard_before;
+  std::vector<uint64_t> refused; // per node: the incarnation that was complained of
+  bool unfit = false;
   uint64_t ticks = 0;
   bool left = false;
   bool store_says_lead = false; // where nobody votes

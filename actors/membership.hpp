@@ -11,6 +11,7 @@
 #include "schemas/cluster_messages.hpp"
 
 #include <functional>
+#include <string>
 
 namespace troupe::actors {
 
@@ -63,12 +64,16 @@ struct membership_options {
   const dataflow::cluster_timing* timing = nullptr;
   schemas::node_index self = 0;
   uint64_t incarnation = 0;
+  uint64_t model = 0; // as in schemas::node_report
+  uint64_t layout_number = 0;
   const metrics_board* board = nullptr;
   const clock* time = nullptr;
   troupe::trace* trace = nullptr;
   membership_peers peers;
   // A drain is over: nothing of the cluster depends on this node. Must not block.
   std::function<void()> drained;
+  // The others compute something else: this node can never take part. Must not block.
+  std::function<void(const std::string& why)> unfit = {};
 };
 
 membership spawn_membership(caf::actor_system& system, const membership_options& options);

@@ -259,12 +259,16 @@ std::string word_about_missing(const actors::cluster_picture& now) {
   return "waiting for an epoch\n";
 }
 
-int give_up(program& context, node_parts& parts, const std::string& why) {
+int give_up(program& context, node_parts& parts, const actors::cluster_picture& now) {
   parts.server->stop(duration{});
-  return context.complain(
-      status(status_code::unavailable,
-             text("node ", parts.plan.name, " cannot go on and ends; start it again: ", why)),
-      exit_gave_up);
+  if (now.unfit)
+    return context.complain(status(status_code::invalid_argument,
+                                   text("node ", parts.plan.name, " ends: ", now.gave_up)),
+                            exit_no_model);
+  return context.complain(status(status_code::unavailable,
+                                 text("node ", parts.plan.name,
+                                      " cannot go on and ends; start it again: ", now.gave_up)),
+                          exit_gave_up);
 }
 
 // Roles go to other nodes, and the streams of this door end. Where no majority can be reached there
@@ -279,7 +283,7 @@ int drain(program& context, const node_settings& settings, node_parts& parts) {
   for (;;) {
     const auto now = engine.cluster();
     const auto time = context.clock.now();
-    if (!now.gave_up.empty()) return give_up(context, parts, now.gave_up);
+    if (!now.gave_up.empty()) return give_up(context, parts, now);
     if (now.majority) reached = time;
     const bool idle = engine.streams_open() == 0 && parts.server->streams_open() == 0;
     const bool alone = time - reached >= alone_for;
@@ -309,7 +313,7 @@ int live(program& context, const node_settings& settings, node_parts& parts) {
   bool announced = false, said = false;
   for (;;) {
     const auto now = parts.engine->cluster();
-    if (!now.gave_up.empty()) return give_up(context, parts, now.gave_up);
+    if (!now.gave_up.empty()) return give_up(context, parts, now);
     if (parts.stop.heard()) return drain(context, settings, parts);
     if (!announced && now.serving) {
       announced = true;
@@ -357,11 +361,13 @@ constexpr command_info info = {
         "\n"
         "exit codes: 0 drained; 1 failed, for example an address is taken or the data folder "
         "cannot be\n"
-        "  read; 2 wrong usage or settings; 3 the model cannot be loaded; 4 draining took too long "
-        "and\n"
-        "  answers were cut off or roles not handed over; 5 the node could not go on (start it "
-        "again), or\n"
-        "  a later start of it is running; 130 or 143 ended at once by a second Ctrl-C or SIGTERM\n"
+        "  read; 2 wrong usage or settings; 3 the model cannot be loaded, or is not "
+        "the\n"
+        "  cluster's; 4 draining took too long and answers were cut off or roles not handed over; "
+        "5 the\n"
+        "  node could not go on (start it again), or a later start of it is running; 130 or 143 "
+        "ended at\n"
+        "  once by a second Ctrl-C or SIGTERM\n"
         "\n"
         "examples:\n"
         "  troupe node --cluster cluster.toml --name n0 --form\n"

@@ -17,7 +17,7 @@ enum exit_code : int {
   exit_done = 0,
   exit_failed = 1,
   exit_usage = 2,    // flags, settings, arguments
-  exit_no_model = 3, // the model cannot be loaded
+  exit_no_model = 3, // the model cannot be loaded, or is not that of the cluster
   exit_cut_off = 4,  // draining took too long
   exit_gave_up = 5,  // a node of a cluster cannot go on, or is outdated; start it again
   exit_unread = 141, // nobody reads our output; what SIGPIPE would have given

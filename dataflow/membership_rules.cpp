@@ -354,6 +354,17 @@ void membership_table::note_incarnations(const node_report& report) {
   peers_[report.node].newest = std::max(peers_[report.node].newest, report.incarnation);
 }
 
+difference difference_between(const node_report& one, const node_report& other) {
+  const auto differ = [](uint64_t a, uint64_t b) { return a != 0 && b != 0 && a != b; };
+  if (differ(one.model, other.model)) return difference::model;
+  if (differ(one.layout, other.layout)) return difference::layout;
+  return difference::none;
+}
+
+bool must_yield(const node_report& own, const node_report& other) {
+  return other.epoch_ready > 0 && own.epoch_ready == 0;
+}
+
 leader_view view_of(const membership_table& table, const node_report& own, time_point now) {
   const size_t count = table.peers_.size();
   leader_view view{.self = table.self_,

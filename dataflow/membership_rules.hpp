@@ -89,6 +89,13 @@ private:
   cluster_state agreed_;
 };
 
+// What keeps two nodes from working together.
+enum class difference : uint8_t { none, model, layout };
+difference difference_between(const node_report& one, const node_report& other);
+// Whether this node has to go, of two that differ: the other one takes part in an epoch. When both
+// do, or neither, each goes on without the other.
+bool must_yield(const node_report& own, const node_report& other);
+
 // What the leader knows when it decides: the reports of the nodes it is connected to (its own
 // among them), absent for the others.
 struct leader_view {

@@ -23,12 +23,15 @@ protected:
                                .timing = &timing,
                                .self = 0,
                                .incarnation = 10,
+                               .model = 77,
+                               .layout_number = 88,
                                .board = &board,
                                .time = &time,
                                .trace = &trace,
                                .peers = {to_gateway.as<gateway>(), to_coordinator.as<coordinator>(),
                                          supervisor.as<cluster_watcher>()},
-                               .drained = [this] { ++drained; }}));
+                               .drained = [this] { ++drained; },
+                               .unfit = [this](const std::string& why) { unfit.push_back(why); }}));
     settle();
   }
 
@@ -69,6 +72,7 @@ protected:
   metrics_board board{1, 1};
   tests::recorder to_gateway = record(), to_coordinator = record(), supervisor = record();
   int drained = 0;
+  std::vector<std::string> unfit;
   uint64_t number = 0;
   membership it;
 };
@@ -95,20 +99,65 @@ TEST_F(membership_test, reports_at_once_at_every_tick_and_at_every_change) {
   EXPECT_EQ(to_coordinator.heard<view_changed>().size(), 6u);
 }
 
+TEST_F(membership_test, who_computes_something_else_is_not_heard) {
+  EXPECT_EQ(report().model, 77u);
+  EXPECT_EQ(report().layout, 88u);
+  auto same = of(1);
+  same.model = 77;
+  same.layout = 88;
+  hears(same);
+  hears(of(2)); // a program that does not say
+  advance(timing.report_every);
+  EXPECT_EQ(report().hears, (std::vector<uint64_t>{10, 11, 12}));
+  auto other = of(1);
+  other.incarnation = 21; // has started again, with another model
+  other.model = 78;
+  hears(other);
+  other = of(2);
+  other.incarnation = 22;
+  other.layout = 89;
+  hears(other);
+  advance(std::chrono::seconds(11)); // the former ones are silent
+  EXPECT_EQ(report().hears, (std::vector<uint64_t>{10, 0, 0}));
+  EXPECT_TRUE(unfit.empty()) << "nobody takes part in anything";
+}
+
+TEST_F(membership_test, who_is_outside_of_an_epoch_of_another_model_is_unfit) {
+  auto other = of(1);
+  other.model = 78;
+  hears(other);
+  EXPECT_TRUE(unfit.empty());
+  other.epoch_ready = 4;
+  hears(other);
+  hears(other);
+  ASSERT_EQ(unfit.size(), 1u);
+  for (const char* each : {"nodes a and b", "models differ", "4d on a", "4e on b"})
+    EXPECT_NE(unfit[0].find(each), std::string::npos) << unfit[0];
+}
+
+TEST_F(membership_test, who_takes_part_in_an_epoch_stays_whoever_comes) {
+  ready(0, 3);
+  auto other = of(1);
+  other.layout = 89;
+  hears(other);
+  other.epoch_ready = 4;
+  hears(other);
+  EXPECT_TRUE(unfit.empty());
+}
+
 TEST_F(membership_test, where_nobody_votes_it_leads_when_the_store_says_so) {
   layout.voters = 0;
-  auto lone = own(spawn_membership(system_,
-                                   {.layout = &layout,
-                                    .timing = &timing,
-                                    .self = 0,
-                                    .incarnation = 10,
-                                    .board = &board,
-                                    .time = &time,
-                                    .trace = &trace,
-                                    .peers = {to_gateway.as<gateway>(),
-                                              to_coordinator.as<coordinator>(),
-                                              supervisor.as<cluster_watcher>()},
-                                    .drained = [] {}}));
+  auto lone = own(spawn_membership(
+      system_, {.layout = &layout,
+                .timing = &timing,
+                .self = 0,
+                .incarnation = 10,
+                .board = &board,
+                .time = &time,
+                .trace = &trace,
+                .peers = {to_gateway.as<gateway>(), to_coordinator.as<coordinator>(),
+                          supervisor.as<cluster_watcher>()},
+                .drained = [] {}}));
   settle();
   EXPECT_FALSE(report().leads);
   EXPECT_TRUE(to_coordinator.last<view_changed>().now->should_lead); // it may

@@ -525,6 +525,29 @@ TEST_F(next_state_test, losing_a_node_without_stages_keeps_the_pages) {
 
 // -- doors
 
+TEST(difference_test, nodes_that_say_different_things_differ) {
+  node_report one, other;
+  EXPECT_EQ(difference_between(one, other), difference::none);
+  one.model = one.layout = 5;
+  EXPECT_EQ(difference_between(one, other), difference::none) << "it does not say";
+  other.model = other.layout = 5;
+  EXPECT_EQ(difference_between(one, other), difference::none);
+  other.layout = 6;
+  EXPECT_EQ(difference_between(one, other), difference::layout);
+  other.model = 6;
+  EXPECT_EQ(difference_between(other, one), difference::model);
+}
+
+TEST(difference_test, who_takes_part_in_nothing_yields) {
+  node_report one, other;
+  EXPECT_FALSE(must_yield(one, other));
+  other.epoch_ready = 3;
+  EXPECT_TRUE(must_yield(one, other));
+  EXPECT_FALSE(must_yield(other, one));
+  one.epoch_ready = 1;
+  EXPECT_FALSE(must_yield(one, other));
+}
+
 TEST(readmission_test, every_exclusion_doubles_the_wait_up_to_the_maximum) {
   cluster_timing timing;
   timing.readmit_first = seconds(1);
