@@ -105,6 +105,10 @@ public:
     return draining_;
   }
 
+  void replicate(std::span<const std::byte> entry, std::function<void(bool)> done) override {
+    node_->replicate(entry, std::move(done));
+  }
+
   bool serving() override { return watch_.read().begun && reaches_majority(); }
 
   cluster_picture cluster() const override;
@@ -129,6 +133,7 @@ private:
     out.open_endpoint = [this](transport::endpoint_listener& listener) {
       return open_endpoint(listener);
     };
+    out.keep_entry = seams_.keep_entry;
     out.keep_votes = [votes = seams_.votes, worker = seams_.worker.get()](
                          const schemas::acceptor_state& state,
                          std::function<void(const status&)> done) {
@@ -148,12 +153,12 @@ private:
     out.votes = options_.votes;
     out.remembers = options_.remembers;
     out.gave_up = [this](const std::string& why) { give_up(why); };
+    out.unfit = [this](const std::string& why) { give_up(why, true); };
     out.drained = [this] {
       {
         const std::lock_guard lock(mutex_);
         drained_ = true;
       }
-    out.unfit = [this](const std::string& why) { give_up(why, true); };
       tell();
     };
     out.learned = [this](const schemas::cluster_state& state) {
@@ -168,12 +173,12 @@ private:
       const std::lock_guard lock(mutex_);
       if (!gave_up_.empty()) return;
       gave_up_ = why;
+      unfit_ = unfit;
     }
     tell();
   }
 
   void tell() const {
-      unfit_ = unfit;
     if (options_.changed) options_.changed();
   }
 
@@ -230,12 +235,12 @@ private:
   bool draining_ = false;
   bool drained_ = false;
   std::string gave_up_;
+  bool unfit_ = false;
 };
 
 cluster_picture clustered::cluster() const {
   const auto seen = watch_.read();
   const auto& counters = node_->counters();
-  bool unfit_ = false;
   cluster_picture out;
   out.self = name_of(options_.self);
   out.incarnation = options_.incarnation;
@@ -259,12 +264,12 @@ cluster_picture clustered::cluster() const {
   out.draining = draining_;
   out.drained = drained_;
   out.gave_up = gave_up_;
+  out.unfit = unfit_;
   return out;
 }
 
 void clustered::put_members(cluster_picture& out, const schemas::cluster_state& state) const {
   const auto peers = endpoint_->peers();
-  out.unfit = unfit_;
   for (schemas::node_index node = 0; node < options_.layout.nodes.size(); ++node) {
     member_picture member;
     member.name = options_.layout.nodes[node];

@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 
 namespace troupe::actors {
 
@@ -31,6 +32,8 @@ struct cluster_engine_seams {
   std::unique_ptr<storage::state_store> store;
   std::function<result<std::unique_ptr<transport::endpoint>>(transport::endpoint_listener&)>
       open_endpoint;
+  // See cluster_node_seams; may be empty.
+  std::function<status(std::span<const std::byte>)> keep_entry;
 };
 
 struct cluster_engine_options {
@@ -56,6 +59,10 @@ public:
                                                        cluster_engine_options options);
 
   virtual cluster_picture cluster() const = 0; // any thread
+
+  // Hands an encoded request to other nodes, which keep it. `done` is called once, within a bounded
+  // time, maybe at once: whether at least one of them has it. Any thread.
+  virtual void replicate(std::span<const std::byte> entry, std::function<void(bool)> done) = 0;
 };
 
 } // namespace troupe::actors

@@ -64,15 +64,16 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                                               .counters = &counters_,
                                               .time = seams.time,
                                               .trace = seams.trace,
-                                              .link_frames_max = options_.link_frames_max});
+                                              .link_frames_max = options_.link_frames_max,
+                                              .courier = spawn_courier(system, seams)});
   const auto coordinator = spawn_coordinator_of(system, seams, gateway);
   membership_ = spawn_membership(system, {.layout = &options_.layout,
                                           .timing = &options_.timing,
                                           .self = options_.self,
                                           .incarnation = options_.incarnation,
-                                          .board = state_->board.get(),
                                           .model = resources.bundle->fingerprint,
                                           .layout_number = dataflow::fingerprint(options_.layout),
+                                          .board = state_->board.get(),
                                           .time = seams.time,
                                           .trace = seams.trace,
                                           .peers = {gateway, coordinator, watcher},
@@ -82,6 +83,17 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                  join_cluster{make_local(cluster_seat{options_.self, options_.incarnation, gateway,
                                                       coordinator, membership_})});
   sorter_->connect(gateway, membership_, coordinator);
+}
+
+journal_courier cluster_node::spawn_courier(caf::actor_system& system,
+                                            const cluster_node_seams& seams) {
+  if (!seams.keep_entry) return {};
+  auto made = spawn_journal_courier(system, {.self = options_.self,
+                                             .time = seams.time,
+                                             .keep = seams.keep_entry,
+                                             .corrupt = &counters_.corrupt});
+  courier_.put(made);
+  return made;
 }
 
 coordinator cluster_node::spawn_coordinator_of(caf::actor_system& system,
@@ -140,6 +152,14 @@ void cluster_node::cancel(request_handle handle) {
   if (const auto to = ingress_.get()) caf::anon_send(*to, cancel_stream{handle});
 }
 
+void cluster_node::replicate(std::span<const std::byte> entry, std::function<void(bool)> done) {
+  const auto to = courier_.get();
+  if (!to) return done(false);
+  caf::anon_send(
+      *to, replicate_entry{make_local(schemas::journal_entry{0, {entry.begin(), entry.end()}}),
+                           {std::make_shared<const delivery>(std::move(done))}});
+}
+
 void cluster_node::drain() {
   if (!draining_.exchange(true)) caf::anon_send(membership_, begin_drain{});
 }
@@ -147,6 +167,8 @@ void cluster_node::drain() {
 void cluster_node::stop() {
   if (!supervisor_) return;
   ingress_.close();
+  if (const auto courier = courier_.get()) caf::anon_send(*courier, stop_part{});
+  courier_.close();
   sorter_->disconnect();
   caf::anon_send(supervisor_, stop_node{});
   supervisor_ = nullptr;

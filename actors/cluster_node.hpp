@@ -4,6 +4,7 @@
 
 #include "actors/door.hpp"
 #include "actors/frame_sorter.hpp"
+#include "actors/journal_courier.hpp"
 #include "actors/model_bundle.hpp"
 #include "actors/node.hpp"
 #include "actors/node_state.hpp"
@@ -21,6 +22,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace troupe::actors {
@@ -37,6 +39,10 @@ struct cluster_node_seams {
   // no node votes: nothing of votes, remembers and keep_votes is used, and layout.voters makes no
   // difference. It ends after the actors and before their system: answers may be on their way.
   storage::state_store* store = nullptr;
+  // Keeps a request of another node, so that its client may come here; its bytes may be anything.
+  // On an actor's thread; must not block. Absent: nothing is kept for others, and nothing of this
+  // node is kept by them.
+  std::function<status(std::span<const std::byte>)> keep_entry;
 };
 
 struct cluster_node_options {
@@ -80,6 +86,9 @@ public:
   result<request_handle> submit(dataflow::generation_request request, engine::event_sink sink,
                                 engine::received_so_far received);
   void cancel(request_handle handle);
+  // Hands an encoded request to other nodes, which keep it. `done` is called once, soon, maybe at
+  // once: whether at least one of them has it. Any thread.
+  void replicate(std::span<const std::byte> entry, std::function<void(bool)> done);
   // Takes no new requests, hands roles over, and tells `drained` when its streams have ended.
   void drain();
 
@@ -99,6 +108,8 @@ public:
 
 private:
   void spawn(caf::actor_system& system, const cluster_node_seams& seams);
+  // Null where nothing is kept for others.
+  journal_courier spawn_courier(caf::actor_system& system, const cluster_node_seams& seams);
   coordinator spawn_coordinator_of(caf::actor_system& system, const cluster_node_seams& seams,
                                    const actors::gateway& gateway);
   void note_started(const dataflow::role& who, const caf::actor& part);
@@ -112,6 +123,7 @@ private:
   node_supervisor supervisor_;
   membership membership_;
   shared_slot<ingress> ingress_; // put by the supervisor's thread
+  shared_slot<journal_courier> courier_;
   std::atomic<uint64_t> next_request_{0};
   std::atomic<bool> draining_{false};
 };

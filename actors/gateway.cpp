@@ -8,7 +8,6 @@
 #include "base/log.hpp"
 #include "base/mutant.hpp"
 #include "base/text.hpp"
-#include "dataflow/link.hpp"
 #include "schemas/frame_codec.hpp"
 
 #include <caf/send.hpp>
@@ -67,6 +66,12 @@ std::span<const std::byte> bytes_of(const local_ref<row_block>& rows) {
   return std::as_bytes(std::span(rows->values));
 }
 
+// Whether it means the same in every epoch.
+bool is_loose(const frame_body& body) {
+  return std::holds_alternative<schemas::journal_entry>(body) ||
+         std::holds_alternative<schemas::journal_answer>(body);
+}
+
 struct gateway_state {
   using self_pointer = self_type::stateful_pointer<gateway_state>;
   static inline const char* name = "gateway";
@@ -77,6 +82,7 @@ struct gateway_state {
     options = o;
     limits.resend_after = o.timing->resend_after;
     limits.frames_max = o.link_frames_max;
+    limits.bytes_max = o.link_bytes_max;
     peers.assign(o.layout->nodes.size(), peer(limits));
   }
 
@@ -94,7 +100,16 @@ struct gateway_state {
       if (member.present) wake_for(peers[node].sender.next_due());
     }
     note_levels();
+    if (options.courier) tell_courier();
     self->send(routes->supervisor, wired{epoch, options.part});
+  }
+
+  void tell_courier() {
+    std::vector<uint64_t> incarnations(peers.size(), 0);
+    for (node_index node = 0; node < peers.size(); ++node)
+      if (peers[node].present) incarnations[node] = peers[node].incarnation;
+    self->send(options.courier,
+               members_present{std::move(incarnations), caf::actor_cast<link_carrier>(self)});
   }
 
   void open(const open_gate& in) {
@@ -118,7 +133,7 @@ struct gateway_state {
     if (frame.epoch != epoch) return; // fenced
     auto& p = peers[to];
     if (!p.present) return; // it is not in this epoch, so nobody waits for it
-    if (p.waiting.empty() && p.sender.credit() > 0) return dispatch(to, std::move(frame));
+    if (p.waiting.empty() && dispatch(to, frame)) return;
     if (p.waiting.size() >= options.waiting_max) {
       log::warn(text(options.layout->nodes[to], " takes nothing any more; ", p.waiting.size(),
                      " frames wait for it"));
@@ -127,8 +142,10 @@ struct gateway_state {
     p.waiting.push_back(std::move(frame));
   }
 
-  void dispatch(node_index to, outbound frame) {
+  // False when the link has no room for it now; the frame stays as it was.
+  bool dispatch(node_index to, outbound& frame) {
     auto& p = peers[to];
+    if (p.sender.credit() == 0) return false;
     const auto now = options.time->now();
     frame_header header = header_for(to);
     header.epoch = frame.epoch;
@@ -140,14 +157,33 @@ struct gateway_state {
     }
     header.body = std::move(frame.body);
     auto encoded = schemas::encode_frame(header, {});
-    if (!encoded) return give_up(header.body, encoded.error());
+    if (!encoded) {
+      give_up(header.body, encoded.error());
+      return true;
+    }
+    const uint64_t bytes = encoded->size() + bytes_of(frame.payload).size();
+    if (!p.sender.takes(bytes)) {
+      frame.body = std::move(header.body);
+      return false;
+    }
     sent_frame made{std::move(*encoded), std::move(frame.payload)};
     transmit(to, made);
-    const uint64_t bytes = made.header.size() + bytes_of(made.payload).size();
     const auto number = p.sender.offer(std::move(made), bytes, now);
     TROUPE_CHECK(number.has_value() && *number == header.link_number);
     p.tell_by.reset();
     wake_for(p.sender.next_due());
+    return true;
+  }
+
+  // Of no epoch: nobody asks for it again, and it stands in no other frame's way.
+  void send_loose(const send_on_link& in) {
+    TROUPE_CHECK(in.target < peers.size());
+    auto& p = peers[in.target];
+    const bool room = p.waiting.empty() && p.sender.bytes_under_way() < options.loose_bytes_max;
+    outbound frame{epoch, *in.body, {}};
+    if (p.present && room && dispatch(in.target, frame)) return;
+    if (const auto* entry = std::get_if<schemas::journal_entry>(&*in.body))
+      self->send(options.courier, answer_arrived{in.target, entry->number, false});
   }
 
   // Larger than any frame may be. Requests that are too large to travel fail; nothing else can be.
@@ -226,11 +262,7 @@ struct gateway_state {
 
   void send_waiting(node_index to) {
     auto& p = peers[to];
-    while (!p.waiting.empty() && p.sender.credit() > 0) {
-      auto frame = std::move(p.waiting.front());
-      p.waiting.pop_front();
-      dispatch(to, std::move(frame));
-    }
+    while (!p.waiting.empty() && dispatch(to, p.waiting.front())) p.waiting.pop_front();
   }
 
   // Hands over what is in order and of this epoch.
@@ -241,7 +273,7 @@ struct gateway_state {
       const uint64_t of = (*front)->header.epoch;
       if (of > gate) return; // we are not there yet
       const auto frame = p.receiver.take();
-      if (of < gate && !TROUPE_MUTANT(skip_epoch_check)) {
+      if (of < gate && !is_loose(frame->header.body) && !TROUPE_MUTANT(skip_epoch_check)) {
         drop(options.counters->stale);
         continue;
       }
@@ -462,6 +494,18 @@ struct gateway_state {
         request_failed{frame->header.epoch, in.handle, static_cast<status_code>(in.code), in.why});
   }
 
+  void deliver(const schemas::journal_entry& in, const inbound& frame) {
+    if (!options.courier) return misrouted();
+    self->send(options.courier,
+               entry_arrived{frame->header.source,
+                             {std::shared_ptr<const schemas::journal_entry>(frame.value, &in)}});
+  }
+
+  void deliver(const schemas::journal_answer& in, const inbound& frame) {
+    if (!options.courier) return misrouted();
+    self->send(options.courier, answer_arrived{frame->header.source, in.number, in.kept});
+  }
+
   // Everything else has no business on a link.
   template <class Other>
   void deliver(const Other&, const inbound&) {
@@ -486,9 +530,13 @@ self_type::behavior_type gateway_behavior(gateway_state::self_pointer self,
   state->start(options);
   return {
       [state](const wire& in) { state->rewire(in); },
-      [self](const stop_part&) { self->quit(); },
+      [self, state](const stop_part&) {
+        state->options.courier = nullptr; // which knows this gateway
+        self->quit();
+      },
       [state](const frame_arrived& in) { state->arrive(in); },
       [state](const send_datagram& in) { state->datagram(in); },
+      [state](const send_on_link& in) { state->send_loose(in); },
       [state](const open_gate& in) { state->open(in); },
       [state](const forward_batch& in) { state->forward(in); },
       [state](const rows_combined&) { state->misrouted(); },

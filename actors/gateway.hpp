@@ -8,11 +8,13 @@
 #include "actors/expert_shard.hpp"
 #include "actors/gating_router.hpp"
 #include "actors/ingress.hpp"
+#include "actors/journal_courier.hpp"
 #include "actors/sequencer.hpp"
 #include "actors/wiring.hpp"
 #include "base/clock.hpp"
 #include "base/trace.hpp"
 #include "dataflow/cluster.hpp"
+#include "dataflow/link.hpp"
 #include "schemas/frame.hpp"
 #include "transport/endpoint.hpp"
 
@@ -46,13 +48,13 @@ struct open_gate {
 
 // The messages of the parts it stands for, besides its own.
 using gateway = wired_part::extend<
-    caf::reacts_to<frame_arrived>, caf::reacts_to<send_datagram>, caf::reacts_to<open_gate>,
-    caf::reacts_to<forward_batch>, caf::reacts_to<rows_combined>, caf::reacts_to<forward_done>,
-    caf::reacts_to<expert_batch>, caf::reacts_to<route_rows>, caf::reacts_to<experts_done>,
-    caf::reacts_to<step_failed>, caf::reacts_to<submit_request>, caf::reacts_to<end_choice>,
-    caf::reacts_to<pipeline_ready>, caf::reacts_to<pages_updated>, caf::reacts_to<tokens_emitted>,
-    caf::reacts_to<request_failed>, caf::reacts_to<open_stream>, caf::reacts_to<cancel_stream>,
-    caf::reacts_to<pipeline_failed>>;
+    caf::reacts_to<frame_arrived>, caf::reacts_to<send_datagram>, caf::reacts_to<send_on_link>,
+    caf::reacts_to<open_gate>, caf::reacts_to<forward_batch>, caf::reacts_to<rows_combined>,
+    caf::reacts_to<forward_done>, caf::reacts_to<expert_batch>, caf::reacts_to<route_rows>,
+    caf::reacts_to<experts_done>, caf::reacts_to<step_failed>, caf::reacts_to<submit_request>,
+    caf::reacts_to<end_choice>, caf::reacts_to<pipeline_ready>, caf::reacts_to<pages_updated>,
+    caf::reacts_to<tokens_emitted>, caf::reacts_to<request_failed>, caf::reacts_to<open_stream>,
+    caf::reacts_to<cancel_stream>, caf::reacts_to<pipeline_failed>>;
 
 // What the gateway has done; read at any time.
 struct gateway_counters {
@@ -77,8 +79,12 @@ struct gateway_options {
   const clock* time = nullptr;
   troupe::trace* trace = nullptr;
   uint32_t link_frames_max = 256; // to one peer without an acknowledgement; equal on all nodes
+  uint64_t link_bytes_max = dataflow::link_limits().bytes_max; // of these
   uint32_t waiting_max = 1 << 16; // frames to one peer that may wait for credit; over it the epoch
                                   // is given up as stuck
+  // What may be under way to one peer when a message of no epoch is still added.
+  uint64_t loose_bytes_max = uint64_t{32} << 20;
+  journal_courier courier = {}; // null: this node keeps nothing for others
   uint32_t part = 0;
 };
 

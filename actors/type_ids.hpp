@@ -80,6 +80,13 @@ struct epoch_go;
 struct node_outdated;
 struct join_cluster;
 struct fence_overdue;
+// journal_courier.hpp
+struct replicate_entry;
+struct send_on_link;
+struct members_present;
+struct entry_arrived;
+struct answer_arrived;
+struct courier_wake;
 } // namespace troupe::actors
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, first_custom_type_id)
@@ -139,6 +146,12 @@ CAF_ADD_TYPE_ID(troupe, (troupe::actors::fence_overdue))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::leading_changed))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::store_answered))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::store_tick))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::replicate_entry))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::send_on_link))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::members_present))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::entry_arrived))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::answer_arrived))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::courier_wake))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 CAF_ERROR_CODE_ENUM(troupe::status_code, "troupe")

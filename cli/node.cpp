@@ -22,6 +22,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <span>
 
 namespace troupe::cli {
 namespace {
@@ -47,9 +49,9 @@ struct node_parts {
   std::vector<std::string> api_keys, admin_keys;
   std::unique_ptr<storage::posix_disk> disk;
   std::unique_ptr<storage::vote_store> votes;
-  running_journal journal;
   stop_request stop;
-  running_engine loaded; // executor and model
+  running_engine loaded;   // executor and model
+  running_journal journal; // other nodes put into it what they keep, through the engine
   std::unique_ptr<actors::cluster_engine> engine;
   std::unique_ptr<server::http_server> server;
 };
@@ -149,6 +151,9 @@ setup_result<void> start_cluster_engine(program& context, const node_settings& s
   options.votes = std::move(memory.votes);
   options.remembers = memory.remembers;
   options.changed = [stop = &parts.stop] { stop->nudge(); };
+  auto journal = open_journal(parts.plan.data_dir, settings.serve, context.clock);
+  if (!journal) return failed(journal.error());
+  parts.journal = std::move(*journal);
   actors::cluster_engine_seams seams;
   seams.executor = parts.loaded.executor.get();
   seams.time = &context.clock;
@@ -161,6 +166,9 @@ setup_result<void> start_cluster_engine(program& context, const node_settings& s
                          incarnation = memory.incarnation](transport::endpoint_listener& listener) {
     return open_node_endpoint(parts.plan, incarnation, parts.key, listener);
   };
+  seams.keep_entry = [journal = parts.journal.journal.get()](std::span<const std::byte> entry) {
+    return journal->absorb(entry);
+  };
   auto made =
       actors::cluster_engine::start(parts.loaded.model, std::move(seams), std::move(options));
   if (!made) {
@@ -168,6 +176,11 @@ setup_result<void> start_cluster_engine(program& context, const node_settings& s
     return failed(in_words_of_flags(made.error()), wrong_setting ? exit_usage : exit_failed);
   }
   parts.engine = std::move(*made);
+  parts.journal.journal->replicate_with(
+      [engine = parts.engine.get()](std::span<const std::byte> entry,
+                                    std::function<void(bool)> done) {
+        engine->replicate(entry, std::move(done));
+      });
   return {};
 }
 
@@ -206,9 +219,6 @@ setup_result<void> read_keys(program& context, const node_settings& settings, no
 setup_result<void> start_server(program& context, const node_settings& settings,
                                 node_parts& parts) {
   const auto http = http_settings_of(settings, parts.plan);
-  auto journal = open_journal(parts.plan.data_dir, http, context.clock);
-  if (!journal) return failed(journal.error());
-  parts.journal = std::move(*journal);
   auto& engine = *parts.engine;
   server::server_parts with{.engine = engine,
                             .clock = context.clock,
@@ -275,6 +285,7 @@ int give_up(program& context, node_parts& parts, const actors::cluster_picture& 
 // is nobody to hand roles to, and no stream goes on.
 int drain(program& context, const node_settings& settings, node_parts& parts) {
   auto& engine = *parts.engine;
+  const uint32_t at_most = drain_timeout_of(context.signals.number(), settings.serve.drain_timeout);
   engine.begin_drain();
   (void)context.err.write(text("draining: handing over; ", engine.streams_open(),
                                " streams are open; a second signal ends it at once\n"));
@@ -289,7 +300,6 @@ int drain(program& context, const node_settings& settings, node_parts& parts) {
     const bool alone = time - reached >= alone_for;
     if (idle && (now.drained || alone)) {
       parts.server->stop(farewell);
-  const uint32_t at_most = drain_timeout_of(context.signals.number(), settings.serve.drain_timeout);
       (void)context.err.write(now.drained
                                   ? "drained: nothing depends on this node any more\n"
                                   : "left: no majority of the voters could be reached, so there "

@@ -4,6 +4,7 @@
 
 #include "actors/node.hpp"
 #include "compute/cpu_executor.hpp"
+#include "storage/request_journal.hpp"
 #include "tests/unit/actors/cluster_process.hpp"
 #include "tests/unit/actors/stream_reader.hpp"
 
@@ -11,6 +12,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 namespace troupe::actors {
 namespace {
@@ -66,6 +68,10 @@ protected:
     seams.time = &time;
     seams.votes = stores.back().get();
     seams.worker = std::make_unique<storage::posix_io_worker>();
+    if (auto* journal = journals[self].get())
+      seams.keep_entry = [journal](std::span<const std::byte> entry) {
+        return journal->absorb(entry);
+      };
     seams.open_endpoint = [this, name](transport::endpoint_listener& listener)
         -> result<std::unique_ptr<transport::endpoint>> {
       return network.open({name, 1}, listener);
@@ -73,8 +79,8 @@ protected:
     return seams;
   }
 
-  void start(uint32_t node) {
-    auto made = cluster_engine::start(tests::built_in_model(), seams_of(node), options_of(node));
+  void start(uint32_t node, std::shared_ptr<const model_bundle> model = tests::built_in_model()) {
+    auto made = cluster_engine::start(std::move(model), seams_of(node), options_of(node));
     ASSERT_TRUE(made.has_value()) << made.error().why();
     engines[node] = std::move(*made);
   }
@@ -83,6 +89,29 @@ protected:
     for (uint32_t node = 0; node < 3; ++node)
       ASSERT_TRUE(wait([&] { return engines[node]->serving() && all_serve(node); }));
   }
+  static storage::journaled_request request(uint32_t number) {
+    return {.response_id = "cmpl-" + std::to_string(number),
+            .path = "/v1/completions",
+            .body = std::string(1000, 'x'),
+            .nonce = number + 1,
+            .owner = 99,
+            .created = 5};
+  }
+  storage::kept_in put(uint32_t node, storage::journaled_request entry) {
+    std::optional<storage::kept_in> out;
+    journals[node]->put(std::move(entry), [this, &out](storage::kept_in where) {
+      const std::lock_guard lock(mutex);
+      out = where;
+      changed.notify_all();
+    });
+    EXPECT_TRUE(wait([&] {
+      const std::lock_guard lock(mutex);
+      return out.has_value();
+    }));
+    const std::lock_guard lock(mutex);
+    return out.value_or(storage::kept_in::none);
+  }
+
   bool all_serve(uint32_t node) {
     for (const auto& member : engines[node]->cluster().members)
       if (!member.serving) return false;
@@ -108,6 +137,7 @@ protected:
   tests::pumped_network network;
   std::vector<std::unique_ptr<storage::posix_disk>> disks;
   std::vector<std::unique_ptr<storage::vote_store>> stores;
+  std::array<std::unique_ptr<storage::request_journal>, 3> journals; // null: none
   std::array<std::unique_ptr<cluster_engine>, 3> engines;
 };
 
@@ -175,6 +205,68 @@ TEST_F(cluster_engine_test, hands_its_roles_over_before_it_goes) {
   EXPECT_EQ(asked.error().code(), status_code::unavailable);
   ASSERT_TRUE(wait([&] { return engines[1]->cluster().drained; }));
   EXPECT_TRUE(engines[1]->cluster().members[1].roles.empty());
+}
+
+TEST_F(cluster_engine_test, a_node_with_another_model_takes_no_part_and_says_why) {
+  auto other = std::make_shared<model_bundle>(*tests::built_in_model());
+  other->fingerprint ^= 1;
+  start(0);
+  start(1);
+  start(2, other);
+  ASSERT_TRUE(wait([&] { return engines[2]->cluster().unfit; }));
+  const auto why = engines[2]->cluster().gave_up;
+  EXPECT_TRUE(why.find("nodes c and a") == 0 || why.find("nodes c and b") == 0) << why;
+  EXPECT_NE(why.find("models differ"), std::string::npos) << why;
+  for (const uint32_t node : {0, 1}) {
+    ASSERT_TRUE(wait([&] { return engines[node]->serving(); }));
+    const auto seen = engines[node]->cluster();
+    EXPECT_EQ(seen.gave_up, "");
+    EXPECT_FALSE(seen.members.at(2).present);
+    EXPECT_TRUE(seen.members[0].present && seen.members[1].present);
+  }
+  EXPECT_FALSE(engines[2]->cluster().serving);
+}
+
+TEST_F(cluster_engine_test, what_one_keeps_the_others_keep_too) {
+  for (auto& journal : journals) journal = std::make_unique<storage::request_journal>(time);
+  start_all();
+  for (uint32_t node = 0; node < 3; ++node)
+    journals[node]->replicate_with(
+        [this, node](std::span<const std::byte> entry, std::function<void(bool)> done) {
+          engines[node]->replicate(entry, std::move(done));
+        });
+  for (uint32_t node = 0; node < 3; ++node) {
+    const auto entry = request(node);
+    EXPECT_EQ(put(node, entry), storage::kept_in::cluster);
+    for (auto& journal : journals) {
+      ASSERT_TRUE(wait([&] { return !journal->find(entry.response_id).entries.empty(); }));
+      EXPECT_EQ(journal->find(entry.response_id).entries.front()->body, entry.body);
+      EXPECT_EQ(journal->find(entry.response_id).entries.front()->owner, entry.owner);
+    }
+  }
+}
+
+TEST_F(cluster_engine_test, a_lost_peer_costs_a_put_a_bounded_wait_and_its_place_in_the_cluster) {
+  for (auto& journal : journals) journal = std::make_unique<storage::request_journal>(time);
+  start_all();
+  journals[0]->replicate_with(
+      [this](std::span<const std::byte> entry, std::function<void(bool)> done) {
+        engines[0]->replicate(entry, std::move(done));
+      });
+  network.cut("b");
+  EXPECT_EQ(put(0, request(1)), storage::kept_in::cluster) << "c has it";
+  network.cut("c");
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(put(0, request(2)), storage::kept_in::memory);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+  EXPECT_TRUE(journals[2]->find(request(2).response_id).entries.empty());
+}
+
+TEST_F(cluster_engine_test, where_nothing_is_kept_for_others_nothing_is_promised) {
+  start_all();
+  bool told = true;
+  engines[0]->replicate({}, [&told](bool kept) { told = kept; });
+  EXPECT_FALSE(told); // at once
 }
 
 TEST_F(cluster_engine_test, gives_up_when_a_later_start_of_it_is_there) {

@@ -75,7 +75,7 @@ protected:
   // Nobody looks at the handles of parts elsewhere but other parts.
   tests::recorder gateway_itself() { return record(); }
 
-  void start(uint32_t waiting_max = 1000) {
+  void start(uint32_t waiting_max = 1000, uint64_t link_bytes_max = 256 << 20) {
     it = own(spawn_gateway(system_, {.layout = &layout,
                                      .timing = &timing,
                                      .self = 0,
@@ -84,7 +84,9 @@ protected:
                                      .counters = &counters,
                                      .time = &time,
                                      .trace = &trace,
-                                     .waiting_max = waiting_max}));
+                                     .link_bytes_max = link_bytes_max,
+                                     .waiting_max = waiting_max,
+                                     .courier = courier.as<journal_courier>()}));
     wire_to(5);
     tell(it, open_gate{5});
   }
@@ -145,7 +147,7 @@ protected:
   gateway_counters counters;
   route_table routes;
   tests::recorder door = record(), stage = record(), router = record(), shard = record(),
-                  supervisor = record();
+                  supervisor = record(), courier = record();
   gateway it;
 };
 
@@ -318,6 +320,88 @@ TEST_F(gateway_test, datagrams_go_to_all_or_one_outside_the_link) {
   }
   advance(std::chrono::seconds(1));
   EXPECT_EQ(endpoint.sent.size(), 3u);
+}
+
+TEST_F(gateway_test, the_courier_hears_who_takes_part_in_every_epoch) {
+  start();
+  EXPECT_EQ(courier.last<members_present>().incarnations, (std::vector<uint64_t>{10, 20, 30}));
+  routes.members[2].present = false;
+  wire_to(6);
+  EXPECT_EQ(courier.last<members_present>().incarnations, (std::vector<uint64_t>{10, 20, 0}));
+  // Whom it names is this gateway.
+  caf::anon_send(courier.last<members_present>().carrier,
+                 send_on_link{1, make_local(frame_body(schemas::journal_answer{4, true}))});
+  settle();
+  EXPECT_EQ(endpoint.of<schemas::journal_answer>().size(), 1u);
+}
+
+TEST_F(gateway_test, what_is_kept_travels_on_the_link_and_means_the_same_in_every_epoch) {
+  start();
+  const schemas::journal_entry entry{3, {std::byte{1}, std::byte{2}}};
+  tell(it, send_on_link{2, make_local(frame_body(entry))});
+  ASSERT_EQ(endpoint.sent.size(), 1u);
+  EXPECT_EQ(endpoint.sent[0].peer, "c");
+  EXPECT_EQ(endpoint.sent[0].header.link_number, 1u);
+  EXPECT_EQ(endpoint.sent[0].header.body, frame_body(entry));
+  advance(timing.resend_after);
+  EXPECT_EQ(endpoint.of<schemas::journal_entry>().size(), 2u) << "it may have been lost";
+
+  arrives(from_b(1, entry, 4)); // sent in an epoch that is over here
+  arrives(from_b(2, failure(1), 4));
+  arrives(from_b(3, schemas::journal_answer{9, true}, 5));
+  ASSERT_EQ(courier.heard<entry_arrived>().size(), 1u);
+  EXPECT_EQ(courier.last<entry_arrived>().from, 1u);
+  EXPECT_EQ(*courier.last<entry_arrived>().entry, entry);
+  EXPECT_EQ(courier.last<answer_arrived>().number, 9u);
+  EXPECT_TRUE(courier.last<answer_arrived>().kept);
+  EXPECT_EQ(counters.stale.load(), 1u);
+}
+
+TEST_F(gateway_test, what_is_kept_never_waits_for_credit) {
+  start();
+  const auto entry = make_local(frame_body(schemas::journal_entry{3, {std::byte{1}}}));
+  fail_steps(1, 256);
+  tell(it, send_on_link{1, entry}); // the link is full
+  EXPECT_TRUE(endpoint.of<schemas::journal_entry>().empty());
+  EXPECT_EQ(courier.last<answer_arrived>().number, 3u);
+  EXPECT_FALSE(courier.last<answer_arrived>().kept);
+  EXPECT_EQ(counters.waiting.load(), 0u);
+  b_acknowledges(256);
+  tell(it, send_on_link{1, entry});
+  EXPECT_EQ(endpoint.of<schemas::journal_entry>().size(), 1u);
+  routes.members[2].present = false;
+  wire_to(6);
+  tell(it, send_on_link{2, entry});
+  EXPECT_EQ(courier.heard<answer_arrived>().size(), 2u) << "nobody is there";
+}
+
+TEST_F(gateway_test, large_entries_leave_room_for_the_pipeline) {
+  start();
+  const auto large =
+      make_local(frame_body(schemas::journal_entry{3, std::vector<std::byte>(4 << 20)}));
+  for (int i = 0; i < 20; ++i) tell(it, send_on_link{1, large});
+  EXPECT_EQ(endpoint.of<schemas::journal_entry>().size(), 8u); // 32 MiB
+  EXPECT_EQ(courier.heard<answer_arrived>().size(), 12u);
+  fail_steps(1, 3);
+  EXPECT_EQ(steps_sent(), numbers(1, 3));
+  b_acknowledges(8);
+  tell(it, send_on_link{1, large});
+  EXPECT_EQ(endpoint.of<schemas::journal_entry>().size(), 9u);
+}
+
+TEST_F(gateway_test, frames_that_fill_a_link_wait_for_room) {
+  start(1000, 32'000);
+  const auto rows = make_local(row_block::make(100, 25)); // 10 kB, and a header
+  for (uint64_t step = 1; step <= 5; ++step) tell(it, forward_done{5, step, rows});
+  EXPECT_EQ(endpoint.of<schemas::stage_done>().size(), 3u);
+  b_acknowledges(2);
+  const auto sent = endpoint.of<schemas::stage_done>();
+  ASSERT_EQ(sent.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(sent[i].header.link_number, i + 1);
+    EXPECT_EQ(sent[i].header.body, frame_body(schemas::stage_done{i + 1}));
+    EXPECT_EQ(sent[i].header.rows, 100u);
+  }
 }
 
 TEST_F(gateway_test, every_message_for_a_part_elsewhere_becomes_a_frame_there) {
