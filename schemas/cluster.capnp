@@ -43,6 +43,9 @@ struct NodeReport {
   hears @13 :List(UInt64);
   model @14 :UInt64;
   layout @15 :UInt64;
+  speed @16 :UInt32;
+  memory @17 :UInt64;
+  shardRows @18 :List(UInt64);
 }
 
 struct Ballot {

@@ -60,6 +60,10 @@ struct node_report {
   // 0: not said.
   uint64_t model = 0;  // weights, their format, tokenizer
   uint64_t layout = 0; // names, stages, shards
+  // What a placement goes by; of an incarnation the first two do not change.
+  uint32_t speed = 0;                    // eighths of octaves; 0: not measured
+  uint64_t memory = 0;                   // bytes for weights and KV pages; 0: not told, so enough
+  std::vector<uint64_t> shard_rows = {}; // per shard: rows that routers here had computed of late
   friend bool operator==(const node_report&, const node_report&) = default;
 };
 

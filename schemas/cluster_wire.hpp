@@ -89,6 +89,9 @@ void write(const node_report& from, Builder to) {
   to.setLeads(from.leads);
   to.setMajority(from.majority);
   write_list(from.hears, [&](unsigned size) { return to.initHears(size); });
+  to.setSpeed(from.speed);
+  to.setMemory(from.memory);
+  write_list(from.shard_rows, [&](unsigned size) { return to.initShardRows(size); });
   to.setModel(from.model);
   to.setLayout(from.layout);
 }
@@ -110,6 +113,11 @@ void read(Reader from, node_report& to, const frame_limits& limits, wire_budget&
   to.majority = from.getMajority();
   to.model = from.getModel();
   to.layout = from.getLayout();
+  to.speed = from.getSpeed();
+  to.memory = from.getMemory();
+  const auto rows = from.getShardRows();
+  if (budget.allows(rows.size(), limits.shards_max, "shards' rows"))
+    read_numbers(rows, to.shard_rows);
   const auto hears = from.getHears();
   if (budget.allows(hears.size(), limits.nodes_max, "nodes heard")) read_numbers(hears, to.hears);
 }

@@ -127,6 +127,7 @@ struct body_rules {
   status operator()(const node_report& in) const {
     TROUPE_RETURN_IF_ERROR(check_node(in.node, limits, "the subject of a report"));
     TROUPE_RETURN_IF_ERROR(at_most(in.hears.size(), limits.nodes_max, "nodes heard"));
+    TROUPE_RETURN_IF_ERROR(at_most(in.shard_rows.size(), limits.shards_max, "shards' rows"));
     return no_payload();
   }
 

@@ -105,6 +105,9 @@ private:
       *each = number();
     for (bool* each : {&out.serving, &out.draining, &out.leads, &out.majority}) *each = flag();
     out.hears = list<uint64_t>(40, [this] { return number(); });
+    out.speed = small(UINT32_MAX);
+    out.memory = number();
+    out.shard_rows = list<uint64_t>(40, [this] { return number(); });
   }
   void make(schemas::frame_header&, schemas::register_prepare& out) { out.number = make_ballot(); }
   void make(schemas::frame_header&, schemas::register_promise& out) {

@@ -244,6 +244,7 @@ TEST(message_rules, what_exceeds_a_limit_is_refused_on_both_sides) {
        }},
       {"the subject of a report", report, [](auto& h) { in<node_report>(h).node = 8; }},
       {"9 nodes heard", report, [](auto& h) { in<node_report>(h).hears.resize(9); }},
+      {"9 shards' rows", report, [](auto& h) { in<node_report>(h).shard_rows.resize(9); }},
       {"a proposer is node 8",
        [] {
          return with(register_prepare{{1, 2}});
