@@ -160,21 +160,27 @@ struct ingress_state {
       event.tokens = in.prompt;
       emit(stream, in.choice, std::move(event));
     }
-    relay_tokens(stream, in);
+    if (!relay_tokens(stream, in)) return;
     if (in.finished && !choice.finished) finish(stream, in.choice, in.reason, {});
     complete_if_done(in.handle);
   }
 
-  // A restarted sequencer may draw tokens again that we have; they are the same ones.
-  void relay_tokens(stream_state& stream, const emission::entry& in) {
+  // A restarted sequencer may draw tokens again that we have; they are the same ones. False when
+  // some are missing in between, which is nonsense of another node: a new epoch begins from what we
+  // have.
+  bool relay_tokens(stream_state& stream, const emission::entry& in) {
     auto& choice = stream.choices[in.choice];
+    if (in.begin > choice.drawn.size()) {
+      self->send(routes->supervisor, pipeline_stuck{epoch, 0});
+      return false;
+    }
     for (size_t i = 0; i < in.tokens.size() && !choice.finished; ++i) {
       if (in.begin + i < choice.drawn.size()) continue;
-      TROUPE_CHECK(in.begin + i == choice.drawn.size());
       const bool ends_here = in.finished && i + 1 == in.tokens.size();
       const bool silent = ends_here && in.ends_with_stop_id && !stream.request->include_stop_text;
       relay_token(in.handle, stream, in.choice, in.tokens[i], silent);
     }
+    return true;
   }
 
   void relay_token(request_handle handle, stream_state& stream, uint32_t index,

@@ -10,6 +10,7 @@
 #include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "dataflow/finish_rule.hpp"
+#include "dataflow/orphaned_streams.hpp"
 #include "model/description.hpp"
 #include "model/rotary.hpp"
 
@@ -101,6 +102,7 @@ struct sequencer_state {
   // with the tokens they have. What was drawn and has not reached them is drawn again, the same.
   void rewire(const wire& in) {
     epoch = in.epoch;
+    keep_orphans(*in.routes);
     routes = in.routes;
     now_doing = phase::halted;
     live.clear();
@@ -113,6 +115,21 @@ struct sequencer_state {
     set(options.board->step_started_ns, 0);
     report();
     self->send(routes->supervisor, wired{epoch, options.part});
+  }
+
+  // Streams whose door is not there any more, or not as it was.
+  void keep_orphans(const route_table& next) {
+    if (!routes.value) return;
+    const auto stays = [&](uint32_t door) {
+      return door < next.members.size() && next.members[door].present &&
+             next.members[door].incarnation == routes->members[door].incarnation;
+    };
+    const auto now = options.time->now();
+    for (const auto& [id, sequence] : live) {
+      if (stays(dataflow::door_of(sequence.handle))) continue;
+      const auto drawn = sequence.tokens.begin() + sequence.prompt_tokens();
+      orphans.keep(sequence.request, sequence.choice, {drawn, sequence.tokens.end()}, now);
+    }
   }
 
   void resume(const pipeline_ready& in) {
@@ -156,7 +173,8 @@ struct sequencer_state {
     sequence.arrived = work.arrived;
     sequence.prompt_scored = work.prompt_scored[choice];
     sequence.tokens = work.request->prompt;
-    const auto& drawn = work.drawn[choice];
+    auto drawn = work.drawn[choice];
+    if (drawn.empty() && !(drawn = take_over(sequence)).empty()) inside = true;
     sequence.tokens.insert(sequence.tokens.end(),
                            drawn.begin() + (TROUPE_MUTANT(resume_skips_a_token) && !drawn.empty()),
                            drawn.end());
@@ -181,6 +199,20 @@ struct sequencer_state {
     ids.emplace(std::pair(work.handle, choice), id);
     live.emplace(id, std::move(sequence));
     return true;
+  }
+
+  // A client that comes back from a door that was lost: its new door hears at once what is known.
+  std::vector<int32_t> take_over(live_sequence& sequence) {
+    auto known = orphans.take(*sequence.request, sequence.choice, options.time->now());
+    if (known.empty()) return known;
+    options.trace->hit("stream.taken_over", known.size());
+    sequence.started = options.time->now();
+    emission out;
+    out.entries.push_back(start_entry(sequence));
+    for (const int32_t token : known) out.entries.back().tokens.push_back({token, 0, {}, false});
+    sequence.announced = true;
+    tell(std::move(out));
+    return known;
   }
 
   // Penalties alone look at the history; without them it stays empty.
@@ -636,7 +668,8 @@ struct sequencer_state {
   std::map<sequence_id, live_sequence> live;
   std::map<std::pair<request_handle, uint32_t>, sequence_id> ids;
   dataflow::step_plan plan; // of the step under way, or being made
-  page_round round;         // book-keeping that goes out with the next round
+  dataflow::orphaned_streams orphans;
+  page_round round; // book-keeping that goes out with the next round
   phase now_doing = phase::halted;
   local_ref<route_table> routes;
   uint64_t epoch = 0;

@@ -26,6 +26,8 @@ struct sampling_options {
   float frequency_penalty = 0;
   std::vector<std::pair<int32_t, float>> logit_bias{};
   uint64_t seed = 0;
+
+  friend bool operator==(const sampling_options&, const sampling_options&) = default;
 };
 
 // Checks ranges; the message names the field, its value and the range.

@@ -11,8 +11,8 @@ const std::vector<std::string_view>& known_probes() {
       "register.prepare", "register.recovered", "register.refused", "request.taken",
       "shard.dispatched", "shard.rerouted",     "shard.started",    "stage.started",
       "step.done",        "step.started",       "step.stuck",       "stream.resubmitted",
-      "stream.resumed",   "tokens.relayed",     "votes.loaded",     "votes.stored",
-      "votes.told",
+      "stream.resumed",   "stream.taken_over",  "tokens.relayed",   "votes.loaded",
+      "votes.stored",     "votes.told",
   };
   return all;
 }

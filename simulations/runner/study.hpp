@@ -15,8 +15,8 @@ namespace troupe::simulations {
 
 struct study_options {
   std::vector<std::string> mutants;
-  std::vector<strategy_kind> strategies = {strategy_kind::fifo, strategy_kind::random,
-                                           strategy_kind::pct, strategy_kind::delay,
+  std::vector<strategy_kind> strategies = {strategy_kind::fifo,    strategy_kind::random,
+                                           strategy_kind::pct,     strategy_kind::delay,
                                            strategy_kind::overlap, strategy_kind::portfolio};
   uint64_t first_seed = 1;
   uint64_t seeds_max = 500; // per mutant and strategy

@@ -119,9 +119,8 @@ bool measure(strategy_kind kind, uint32_t machines, uint32_t actors) {
 }
 
 int measure_all(uint32_t machines, uint32_t actors) {
-  for (const auto kind :
-       {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct, strategy_kind::delay,
-        strategy_kind::overlap}) {
+  for (const auto kind : {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct,
+                          strategy_kind::delay, strategy_kind::overlap}) {
     if (measure(kind, machines, actors)) continue;
     std::fprintf(stderr, "the same seed gave another run\n");
     return 1;

@@ -104,6 +104,30 @@ TEST_F(ingress_test, tells_the_whole_answer_and_its_end) {
   EXPECT_EQ(board.streams_open.load(), 0u);
 }
 
+TEST_F(ingress_test, asks_for_a_new_epoch_when_tokens_are_missing) {
+  wire_to(1);
+  open(1);
+  draws(1, 0, 2);
+  const std::string before = text;
+  emits(entry(1, 3, drawn.size()));
+  EXPECT_EQ(supervisor.last<pipeline_stuck>().epoch, 1u);
+  EXPECT_EQ(text, before);
+  EXPECT_EQ(board.streams_open.load(), 1u);
+  wire_to(2);
+  EXPECT_EQ(submitted().drawn.at(0), first(2));
+  draws(1, 2, drawn.size(), 2);
+  EXPECT_EQ(text, "there was a king who had a ship");
+}
+
+TEST_F(ingress_test, tells_at_once_what_is_known_beyond_what_the_client_has) {
+  wire_to(1);
+  open(1, {{2, 9, false, false}}); // "there was"
+  emits(entry(1, 0, 5));
+  EXPECT_EQ(tokens, 3u);
+  draws(1, 5, drawn.size());
+  EXPECT_EQ(text, std::string("there was a king who had a ship").substr(9));
+}
+
 TEST_F(ingress_test, tells_a_client_that_has_some_of_it_just_the_rest) {
   wire_to(1);
   for (size_t has = 0; has < drawn.size(); ++has) {

@@ -45,8 +45,7 @@ TEST(cluster_file, three_nodes_are_enough_and_the_rest_has_defaults) {
 
 TEST(cluster_file, the_state_is_kept_by_votes_or_in_etcd) {
   EXPECT_TRUE(parse_cluster_file(three_nodes, "c.toml")->votes());
-  EXPECT_FALSE(
-      parse_cluster_file(at_the_top("coordination = \"etcd://h:1\""), "c.toml")->votes());
+  EXPECT_FALSE(parse_cluster_file(at_the_top("coordination = \"etcd://h:1\""), "c.toml")->votes());
   EXPECT_EQ(why(at_the_top("coordination = \"zookeeper\"")).find("c.toml:1:"), 0u);
   EXPECT_NE(why(at_the_top("coordination = \"etcd://\"")).find("coordination is"),
             std::string::npos);

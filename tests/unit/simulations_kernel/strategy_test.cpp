@@ -124,9 +124,8 @@ TEST(strategy_test, only_overlap_looks_into_the_middle_of_a_handler) {
 
 // An actor that never rests must not keep the others, and time, waiting for ever.
 TEST(strategy_test, two_actors_that_keep_each_other_busy_starve_nobody) {
-  for (const auto kind :
-       {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct, strategy_kind::delay,
-        strategy_kind::overlap})
+  for (const auto kind : {strategy_kind::fifo, strategy_kind::random, strategy_kind::pct,
+                          strategy_kind::delay, strategy_kind::overlap})
     for (uint64_t seed = 1; seed <= 8; ++seed) {
       world w({.seed = seed, .machines = 1, .strategy = using_strategy(kind), .tail_events = 0});
       std::vector<int> marks;
