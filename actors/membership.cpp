@@ -96,6 +96,8 @@ struct membership_state {
       if (options.unfit) options.unfit(why);
     }
   }
+      return send_report(options.time->now()); // the other one shall know as well, before we go
+    }
 
   std::string explain(const schemas::node_report& report, dataflow::difference how) const {
     const auto& names = options.layout->nodes;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Clusters of real processes, as people run them: tests/cluster/cluster_test.py PROGRAM [unittest arguments].
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from processes import Cluster, Door, Program, Stream, alive, environment, wait_until
+from processes import ROOT, Cluster, Door, Program, Rest, Stream, alive, environment, wait_until
 
 PROGRAM = ""
 PROMPT = "Once upon a time"
@@ -22,8 +23,8 @@ class cluster_case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         return Path(folder.name)
 
-    def cluster(self, nodes=3, *flags):
-        made = Cluster(PROGRAM, self.scratch() / "c")
+    def cluster(self, nodes=3, *flags, **variables):
+        made = Cluster(PROGRAM, self.scratch() / "c", **variables)
         self.addCleanup(made.down)
         made.up(nodes, *flags)
         return made
@@ -152,6 +153,70 @@ class losses(cluster_case):
                    "n1 and n2 decide alone")
 
 
+class coming_back(cluster_case):
+    def broken_stream(self, cluster, name, key=None, **options):
+        """A stream at this node, which is killed in the middle of it."""
+        pid = cluster.nodes()[name]["pid"]
+        stream = Stream(cluster.door(name), key, **{**LONG, "seed": 7, **options})
+        wait_until(lambda: stream.pieces >= 5 or stream.trouble, "a stream has begun")
+        self.assertIsNone(stream.trouble)
+        os.kill(pid, signal.SIGKILL)
+        stream.join(60)
+        self.assertFalse(stream.finished)
+        self.assertEqual(stream.kept, "cluster")
+        return stream
+
+    def rest(self, door, broken, **how):
+        rest = Rest(door, broken, **how)
+        rest.join(60)
+        self.assertFalse(rest.is_alive())
+        return rest
+
+    def test_the_killed_nodes_stream_goes_on_at_every_other_by_its_id(self):
+        expected = self.expected_streams([7])[7]
+        cluster = self.cluster(3)
+        doors = cluster.doors()
+        broken = self.broken_stream(cluster, "n1")
+        self.assertLess(len(broken.text), len(expected))
+        for name in ("n0", "n2"):
+            rest = self.rest(doors[name], broken)
+            self.assertIsNone(rest.trouble, name)
+            self.assertTrue(rest.finished, name)
+            self.assertEqual(rest.id, broken.id)
+            self.assertEqual(broken.text + rest.text, expected, name)
+            whole = self.rest(doors[name], broken, after=False)
+            self.assertEqual(whole.text, expected, name)
+        cluster.call("restart", "n1")
+        self.wait_for_state(cluster, "n1", "serving")
+        self.assertEqual(broken.text + self.rest(doors["n1"], broken).text, expected, "it has its own journal")
+
+    def test_a_chat_too_and_only_for_the_key_that_asked(self):
+        folder = self.scratch()
+        (folder / "keys").write_text("alpha\nbeta\n")
+        (folder / "keys").chmod(0o600)
+        cluster = self.cluster(2, "--voters", "1", TROUPE_API_KEY_FILE=str(folder / "keys"))
+        doors = cluster.doors()
+        broken = self.broken_stream(cluster, "n1", key="alpha", path="/v1/chat/completions",
+                                    max_tokens=600, messages=[{"role": "user", "content": "Tell me a story"}])
+        for key, status in ((None, 401), ("gamma", 401), ("beta", 404)):
+            self.assertEqual(self.rest(doors["n0"], broken, key=key).status, status, key)
+        whole, rest = (self.rest(doors["n0"], broken, key="alpha", after=after) for after in (False, True))
+        self.assertTrue(rest.finished, rest.trouble)
+        self.assertGreater(len(rest.text), 0)
+        self.assertEqual(broken.text + rest.text, whole.text)
+
+    def test_without_another_node_the_disk_has_to_do_and_nobody_waits_for_long(self):
+        cluster = self.cluster(2, "--voters", "1")
+        os.kill(cluster.nodes()["n1"]["pid"], signal.SIGKILL)
+        wait_until(lambda: cluster.page("n0")["recoveries"]["count"] > 0, "n0 goes on alone")
+        wait_until(lambda: cluster.nodes()["n0"]["state"] == "serving", "n0 serves")
+        alone = Stream(cluster.door("n0"), seed=1, prompt=PROMPT, max_tokens=5)
+        alone.join(60)
+        self.assertTrue(alone.finished, alone.trouble)
+        self.assertEqual(alone.kept, "disk")
+        self.assertLess(alone.first_byte_s, 5)
+
+
 class nodes(cluster_case):
     def join(self, cluster, *more, **variables):
         seed = next(line.split()[1] for line in (cluster.folder / "n0.process").read_text().splitlines()
@@ -231,6 +296,33 @@ class nodes(cluster_case):
         wait_until(lambda: stream.pieces >= 3, "a stream has begun")
         self.assertEqual(node.end(), 4)
         self.assertIn("--drain-timeout", node.said())
+
+    def test_a_drain_is_as_patient_as_it_is_told_to_be(self):
+        cluster = self.cluster(2, "--voters", "1")
+        streams = [Stream(cluster.door("n1"), seed=seed, **{**LONG, "max_tokens": 900}) for seed in range(8)]
+        wait_until(lambda: all(stream.pieces >= 3 for stream in streams), "streams have begun")
+        refused = cluster.call("drain", "n1", "--drain-timeout", "0", code=1)
+        self.assertIn("n1 was not drained within 0 s (--drain-timeout)", refused.stderr)
+        self.assertIn("draining took longer than 0 s", cluster.log("n1"))
+        self.assertEqual(cluster.nodes()["n1"]["state"], "ended")
+
+    def test_a_node_with_another_model_does_not_take_part(self):
+        cluster = self.cluster(2, "--spare", "1")
+        model = self.scratch() / "tales"
+        shutil.copytree(ROOT / "models" / "tales", model)
+        name = next(model.glob("*.safetensors"))
+        weights = bytearray(name.read_bytes())
+        weights[-1] ^= 1
+        name.chmod(0o600)
+        name.write_bytes(weights)
+        other = self.join(cluster, "--secret-file", str(cluster.folder / "secret"), "--model", str(model))
+        self.assertEqual(other.wait(), 3, other.said())
+        self.assertRegex(other.said(), "nodes n2 and n[01] cannot work together: their models differ")
+        wait_until(lambda: any(f"nodes {name} and n2 cannot work together" in cluster.log(name) for name in ("n0", "n1")),
+                   "a node of the cluster says so too")
+        page = cluster.page("n0")
+        self.assertEqual([member["name"] for member in page["members"] if member["present"]], ["n0", "n1"])
+        self.join(cluster, "--secret-file", str(cluster.folder / "secret"), "--name", "n2").url()  # with the right one
 
     def test_what_cannot_be_is_refused_before_anything_is_opened(self):
         folder = self.scratch()

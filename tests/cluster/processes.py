@@ -69,17 +69,26 @@ class Door:
 class Stream(threading.Thread):
     """A completion that comes in pieces; keeps what has come."""
 
-    def __init__(self, door, **options):
+    def __init__(self, door, key=None, path="/v1/completions", **options):
         super().__init__(daemon=True)
-        self.door, self.options = door, {"model": "tales", "stream": True, **options}
+        self.door, self.path, self.options = door, path, {"model": "tales", "stream": True, **options}
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.text, self.pieces, self.finished, self.trouble = "", 0, False, None
+        self.id = self.last_event = self.coming = self.kept = self.status = None
+        self.began = self.first_byte_s = None
         self.start()
+
+    def ask(self, connection):
+        connection.request("POST", self.path, json.dumps(self.options), self.headers)
 
     def run(self):
         connection = http.client.HTTPConnection(self.door.host, timeout=SECONDS_MAX)
         try:
-            connection.request("POST", "/v1/completions", json.dumps(self.options))
+            self.began = time.monotonic()
+            self.ask(connection)
             answer = connection.getresponse()
+            self.status, self.kept = answer.status, answer.getheader("X-Stream-Resume")
+            self.first_byte_s = time.monotonic() - self.began
             if answer.status != 200:
                 self.trouble = f"{answer.status}: {answer.read().decode()}"
                 return
@@ -91,18 +100,33 @@ class Stream(threading.Thread):
             connection.close()
 
     def take(self, line):
+        if line.startswith("id: "):
+            self.coming = line[4:]
         if not line.startswith("data: "):
             return
         if line == "data: [DONE]":
             self.finished = True
             return
-        event = json.loads(line[6:])
+        event = json.loads(line[6:])  # a line that was cut off is no event
+        self.last_event, self.id = self.coming, event.get("id")
         if "error" in event:
             self.trouble = line
             return
         for choice in event.get("choices", []):
-            self.text += choice.get("text", "")
+            self.text += choice["delta"].get("content") or "" if "delta" in choice else choice.get("text", "")
             self.pieces += 1
+
+
+class Rest(Stream):
+    """What comes after the last event of a stream that broke off, by the response's id alone."""
+
+    def __init__(self, door, broken, key=None, after=True):
+        self.of, self.after = broken.id, broken.last_event if after else None
+        super().__init__(door, key, f"{broken.path}/{broken.id}")
+
+    def ask(self, connection):
+        headers = {"Last-Event-ID": self.after} if self.after else {}
+        connection.request("GET", self.path, headers={**self.headers, **headers})
 
 
 class Program:
@@ -158,12 +182,12 @@ class Program:
 class Cluster:
     """troupe cluster in a folder of its own."""
 
-    def __init__(self, program, folder):
-        self.program, self.folder = program, Path(folder)
+    def __init__(self, program, folder, **variables):
+        self.program, self.folder, self.variables = program, Path(folder), variables
 
     def call(self, *words, code=0):
         done = subprocess.run([self.program, "cluster", *words, "--dir", str(self.folder)], capture_output=True, text=True,
-                              timeout=SECONDS_MAX, env=environment(), check=False)
+                              timeout=SECONDS_MAX, env=environment(**self.variables), check=False)
         if code is not None and done.returncode != code:
             raise AssertionError(f"cluster {' '.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
         return done

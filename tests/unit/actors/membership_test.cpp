@@ -153,6 +153,12 @@ TEST_F(membership_test, where_nobody_votes_it_leads_when_the_store_says_so) {
                 .self = 0,
                 .incarnation = 10,
                 .board = &board,
+  auto third = of(2);
+  third.model = 78;
+  third.epoch_ready = 4;
+  const auto sent = reports_sent();
+  hears(third);
+  EXPECT_EQ(reports_sent(), sent + 1) << "it has to know too";
                 .time = &time,
                 .trace = &trace,
                 .peers = {to_gateway.as<gateway>(), to_coordinator.as<coordinator>(),
