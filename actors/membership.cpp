@@ -89,15 +89,15 @@ struct membership_state {
   void refuse(const schemas::node_report& report, dataflow::difference how) {
     if (report.node >= refused.size() || report.node == options.self) return;
     const auto why = explain(report, how);
-    if (std::exchange(refused[report.node], report.incarnation) != report.incarnation)
+    if (std::exchange(refused[report.node], report.incarnation) != report.incarnation) {
       log::error(why);
+      return send_report(options.time->now()); // the other one shall know as well, before we go
+    }
     if (!unfit && dataflow::must_yield(own, report)) {
       unfit = true;
       if (options.unfit) options.unfit(why);
     }
   }
-      return send_report(options.time->now()); // the other one shall know as well, before we go
-    }
 
   std::string explain(const schemas::node_report& report, dataflow::difference how) const {
     const auto& names = options.layout->nodes;
