@@ -12,6 +12,7 @@
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
 #include "cli/simulate_capacity.hpp"
+#include "cli/synth.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/top.hpp"
 #include "cli/version.hpp"
@@ -47,6 +48,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_generate());
   out.push_back(troupe::cli::make_chat());
   out.push_back(troupe::cli::make_inspect());
+  out.push_back(troupe::cli::make_synth());
   out.push_back(troupe::cli::make_tokenize());
   out.push_back(troupe::cli::make_bench());
   troupe::cli::add_simulate_commands(out);

@@ -22,7 +22,7 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "tokenize", "bench", "simulate run", "simulate replay",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "bench", "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
@@ -181,6 +181,45 @@ class model_test(cli_case):
         found = subprocess.run([prefix / "bin" / "troupe", "tokenize", "Once"], env=environment(TROUPE_MODEL=None),
                                capture_output=True, timeout=SECONDS_MAX, check=False)
         self.assertIn(b"Once", self.expect(found, 0))
+
+
+class synth_test(cli_case):
+    def contents(self, folder):
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def test_one_seed_is_one_checkpoint_and_it_runs(self):
+        folder = self.scratch()
+        said = self.expect(run("model", "synth", "tiny", "--out", str(folder / "a")), 0)
+        self.assertIn(b"parameters", said)
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "b"), "--seed", "1"), 0)
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "c"), "--seed", "2"), 0)
+        one, same, other = (self.contents(folder / name) for name in "abc")
+        self.assertEqual(one, same)
+        self.assertEqual(set(one), set(other))
+        self.assertNotEqual(one["model.safetensors"], other["model.safetensors"])
+        told = [self.expect(run("generate", "hello", "--model", str(folder / name), "--max-tokens", "8", "--seed", "3"), 0)
+                for name in "ab"]
+        self.assertEqual(told[0], told[1])
+
+    def test_pieces_are_the_same_model(self):
+        folder = self.scratch()
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "whole")), 0)
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "cut"), "--shard-size", "64KiB"), 0)
+        self.assertGreater(len(list((folder / "cut").glob("*.safetensors"))), 1)
+        told = [self.expect(run("generate", "hello", "--model", str(folder / name), "--max-tokens", "8", "--seed", "3"), 0)
+                for name in ("whole", "cut")]
+        self.assertEqual(told[0], told[1])
+
+    def test_nobody_s_model_is_overwritten(self):
+        folder = self.scratch()
+        (folder / "kept").write_text("mine")
+        self.expect(run("model", "synth", "tiny", "--out", str(folder)), 1, "is not empty")
+        self.assertEqual(self.contents(folder), {"kept": b"mine"})
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "kept")), 1, "is a file")
+
+    def test_wrong_words(self):
+        self.expect(run("model", "synth"), 2, "takes one shape", "olmoe-1b-7b")
+        self.expect(run("model", "synth", "huge"), 2, "'huge' is no shape", "granite-1b-a400m")
 
 
 class generate_test(cli_case):

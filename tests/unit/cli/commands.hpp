@@ -10,6 +10,7 @@
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
 #include "cli/simulate_capacity.hpp"
+#include "cli/synth.hpp"
 #include "cli/tokenize.hpp"
 #include "cli/top.hpp"
 #include "cli/version.hpp"
@@ -28,6 +29,7 @@ inline command_list all_commands() {
   out.push_back(make_generate());
   out.push_back(make_chat());
   out.push_back(make_inspect());
+  out.push_back(make_synth());
   out.push_back(make_tokenize());
   out.push_back(make_bench());
   add_simulate_commands(out);
