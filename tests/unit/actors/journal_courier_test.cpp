@@ -30,9 +30,9 @@ protected:
   }
   // Its outcome goes to the end of `told`.
   void replicate(size_t count = 10) {
-    tell(it, replicate_entry{
-                 make_local(schemas::journal_entry{0, bytes(count)}),
-                 {std::make_shared<const delivery>([this](bool kept) { told.push_back(kept); })}});
+    tell(it, replicate_entry{make_local(schemas::journal_entry{0, bytes(count)}),
+                             {std::make_shared<const delivery>(
+                                 [out = outcomes](bool kept) { out->push_back(kept); })}});
   }
   void answers(schemas::node_index from, uint64_t number, bool kept) {
     tell(it, answer_arrived{from, number, kept});
@@ -49,7 +49,9 @@ protected:
   std::atomic<uint64_t> corrupt{0};
   status verdict;
   std::vector<std::vector<std::byte>> came;
-  std::vector<bool> told;
+  // Deliveries that are still open end with the actor, after this fixture's own members.
+  const std::shared_ptr<std::vector<bool>> outcomes = std::make_shared<std::vector<bool>>();
+  const std::vector<bool>& told = *outcomes;
   tests::recorder carrier = record();
   journal_courier it;
 };
