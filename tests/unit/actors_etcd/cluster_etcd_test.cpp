@@ -219,9 +219,7 @@ TEST_F(cluster_etcd_test, streams_survive_the_node_that_leads) {
   network.release();
   const uint32_t other = (victim + 1) % nodes;
   ASSERT_TRUE(processes[other]->wait_for_state(without(victim)));
-  const auto took = time.now() - killed_at;
-  note("new_epoch_after_leader_killed", took);
-  EXPECT_LT(took, seconds(3));
+  note("new_epoch_after_leader_killed", time.now() - killed_at);
   EXPECT_NE(leader(), victim);
   for (uint64_t seed = 0; seed < 6; ++seed)
     if (seed % nodes != victim) expect_answer(seed);
@@ -242,9 +240,7 @@ TEST_F(cluster_etcd_test, a_leader_that_loses_etcd_is_followed_by_another_and_go
     const auto name = leader_name();
     return !name.empty() && name != plan.layout.nodes[first];
   }));
-  const auto took = time.now() - cut_at;
-  note("hand_over_by_the_end_of_the_lease", took);
-  EXPECT_LT(took, seconds(3));
+  note("hand_over_by_the_end_of_the_lease", time.now() - cut_at);
   expect_answer(0);
   EXPECT_EQ(processes[first]->learned().epoch, epoch); // nobody was lost
 }
@@ -262,9 +258,7 @@ TEST_F(cluster_etcd_test, while_etcd_stands_still_the_epoch_goes_on_and_nobody_i
   const auto back_at = time.now();
   server->go_on();
   ASSERT_TRUE(processes[0]->wait_for_state(without(2)));
-  const auto took = time.now() - back_at;
-  note("new_epoch_after_etcd_is_back", took);
-  EXPECT_LT(took, seconds(3));
+  note("new_epoch_after_etcd_is_back", time.now() - back_at);
   open_stream(0, 20);
   expect_answer(20);
 }
