@@ -5,6 +5,7 @@
 #include "actors/epoch_watch.hpp"
 #include "actors/system_config.hpp"
 #include "base/text.hpp"
+#include "dataflow/membership_rules.hpp"
 #include "dataflow/placement.hpp"
 
 #include <caf/actor_system.hpp>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace troupe::actors {
@@ -66,7 +68,8 @@ public:
         watch_(*seams_.time, seams_.trace != nullptr ? *seams_.trace : nobody_watches(),
                [this] { tell(); }),
         system_(
-            std::make_unique<caf::actor_system>(configure(config_, options_.node.actor_threads))) {}
+            std::make_unique<caf::actor_system>(configure(config_, options_.node.actor_threads))),
+        reports_(options_.layout.nodes.size()) {}
 
   // In the order that cluster_node asks for. Votes under way hold on to their actor, so the worker
   // ends before the system does.
@@ -150,6 +153,7 @@ private:
     out.timing = options_.timing;
     out.self = options_.self;
     out.incarnation = options_.incarnation;
+    out.figures = options_.figures;
     out.votes = options_.votes;
     out.remembers = options_.remembers;
     out.gave_up = [this](const std::string& why) { give_up(why); };
@@ -161,6 +165,7 @@ private:
       }
       tell();
     };
+    out.heard = [this](const schemas::node_report& report) { note(report); };
     out.learned = [this](const schemas::cluster_state& state) {
       watch_.learn(state);
       tell();
@@ -176,6 +181,15 @@ private:
       unfit_ = unfit;
     }
     tell();
+  }
+
+  void note(const schemas::node_report& report) {
+    const std::lock_guard lock(mutex_);
+    if (report.node < reports_.size()) reports_[report.node] = report;
+  }
+  std::vector<std::optional<schemas::node_report>> reports() const {
+    const std::lock_guard lock(mutex_);
+    return reports_;
   }
 
   void tell() const {
@@ -219,6 +233,7 @@ private:
   }
   void put_members(cluster_picture& out, const schemas::cluster_state& state) const;
   void put_placement(cluster_picture& out, const schemas::placement& where) const;
+  void put_figures(cluster_picture& out, const schemas::cluster_state& state) const;
 
   cluster_engine_seams seams_;
   const cluster_engine_options options_;
@@ -232,6 +247,7 @@ private:
 
   // waiver thread: of what follows; held for a copy, a few times in an epoch.
   mutable std::mutex mutex_;
+  std::vector<std::optional<schemas::node_report>> reports_; // per node: its latest
   bool draining_ = false;
   bool drained_ = false;
   std::string gave_up_;
@@ -248,6 +264,7 @@ cluster_picture clustered::cluster() const {
   out.kv_version = seen.state.kv_version;
   put_members(out, seen.state);
   put_placement(out, seen.state.where);
+  put_figures(out, seen.state);
   out.majority = reaches_majority();
   out.serving = seen.begun && out.majority;
   out.recoveries = seen.recoveries;
@@ -293,6 +310,27 @@ void clustered::put_placement(cluster_picture& out, const schemas::placement& wh
     auto& names = out.shards.emplace_back();
     for (const auto node : copies) names.push_back(name_of(node));
   }
+}
+
+// Of those that take part; what others told before they went is no matter any more.
+void clustered::put_figures(cluster_picture& out, const schemas::cluster_state& state) const {
+  const auto& layout = node_->layout();
+  auto told = reports();
+  std::vector<bool> serving(told.size(), false);
+  for (schemas::node_index node = 0; node < told.size(); ++node) {
+    const bool member = node < state.members.size() && state.members[node].present;
+    if (!member) told[node].reset();
+    serving[node] = member && state.members[node].serving;
+  }
+  const auto figures = dataflow::figures_of(told);
+  for (schemas::node_index node = 0; node < told.size(); ++node) {
+    out.members[node].speed = figures.nodes[node].speed;
+    out.members[node].memory = figures.nodes[node].memory;
+    out.members[node].memory_roles = dataflow::bytes_on(layout, state.where, node);
+  }
+  out.shard_rows = figures.shard_rows;
+  if (state.where == schemas::placement{})
+    out.no_room = dataflow::why_no_room(layout, serving, figures);
 }
 
 } // namespace

@@ -10,6 +10,7 @@
 #include "base/trace.hpp"
 #include "compute/executor.hpp"
 #include "dataflow/cluster.hpp"
+#include "dataflow/node_figures.hpp"
 #include "storage/io_worker.hpp"
 #include "storage/state_store.hpp"
 #include "storage/vote_store.hpp"
@@ -42,6 +43,7 @@ struct cluster_engine_options {
   dataflow::cluster_timing timing;
   schemas::node_index self = 0;
   uint64_t incarnation = 1;
+  dataflow::node_figures figures; // how fast and large this node is
   schemas::acceptor_state votes;
   bool remembers = true;
   // Something that cluster() tells has changed: an epoch, a node that gave up, a drain that is

@@ -2,6 +2,7 @@
 // other.
 #include "actors/cluster_node.hpp"
 
+#include "actors/part_sizes.hpp"
 #include "actors/store_coordinator.hpp"
 #include "base/text.hpp"
 #include "model/description.hpp"
@@ -35,6 +36,7 @@ result<std::unique_ptr<cluster_node>> cluster_node::start(caf::actor_system& sys
                                      options.node, &layout);
       !s.ok())
     return fail(std::move(s));
+  layout.bytes = sizes_of_parts(made->state_->resources);
   made->spawn(system, seams);
   return made;
 }
@@ -43,6 +45,7 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
   auto& resources = state_->resources;
   resources.step_max = options_.timing.step_max;
   resources.reroute_after = options_.timing.reroute_after;
+  resources.shard_copies = options_.layout.shard_copies;
   door_ = std::make_unique<door>(resources);
   sorter_ = std::make_unique<frame_sorter>(options_.layout, options_.self, options_.incarnation,
                                            counters_);
@@ -73,11 +76,14 @@ void cluster_node::spawn(caf::actor_system& system, const cluster_node_seams& se
                                           .incarnation = options_.incarnation,
                                           .model = resources.bundle->fingerprint,
                                           .layout_number = dataflow::fingerprint(options_.layout),
+                                          .figures = options_.figures,
                                           .board = state_->board.get(),
+                                          .graph = &state_->resources.graph,
                                           .time = seams.time,
                                           .trace = seams.trace,
                                           .peers = {gateway, coordinator, watcher},
                                           .drained = options_.drained,
+                                          .heard = options_.heard,
                                           .unfit = options_.unfit});
   caf::anon_send(supervisor_,
                  join_cluster{make_local(cluster_seat{options_.self, options_.incarnation, gateway,

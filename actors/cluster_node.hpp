@@ -14,6 +14,7 @@
 #include "compute/executor.hpp"
 #include "dataflow/cluster.hpp"
 #include "dataflow/lease_rules.hpp"
+#include "dataflow/node_figures.hpp"
 #include "storage/state_store.hpp"
 #include "transport/endpoint.hpp"
 
@@ -52,6 +53,7 @@ struct cluster_node_options {
   dataflow::lease_timing lease; // where the state is in a store
   schemas::node_index self = 0;
   uint64_t incarnation = 1;       // higher at every start
+  dataflow::node_figures figures; // how fast and large this node is
   uint32_t link_frames_max = 256; // to one peer without an acknowledgement; equal on all nodes
   // A voter's memory: what it stored last; nothing of it and remembers when the cluster is new.
   schemas::acceptor_state votes;
@@ -61,8 +63,9 @@ struct cluster_node_options {
   std::function<void(const std::string& why)> gave_up; // the process should end and start again
   // The others compute something else: the process should end and not start like this again.
   std::function<void(const std::string& why)> unfit = {};
-  std::function<void()> drained;                                         // the process may end
-  std::function<void(const schemas::cluster_state&)> learned;            // a newer state
+  std::function<void()> drained;                              // the process may end
+  std::function<void(const schemas::cluster_state&)> learned; // a newer state
+  std::function<void(const schemas::node_report&)> heard;     // of any node, this one among them
   std::function<void(const dataflow::role&, const caf::actor&)> started; // a part, also again
 };
 
@@ -95,6 +98,8 @@ public:
   engine_metrics metrics() const { return state_->board->read(); }
   const gateway_counters& counters() const { return counters_; }
   const node_resources& resources() const { return state_->resources; }
+  // With what the model adds to it.
+  const dataflow::cluster_layout& layout() const { return options_.layout; }
   uint64_t streams_open() const {
     return state_->board->streams_open.load(std::memory_order_relaxed);
   }

@@ -20,6 +20,10 @@ struct member_picture {
   bool serving = false;   // may play roles
   bool connected = false; // to the node that tells
   std::vector<std::string> roles;
+  // As it told the node that tells.
+  uint32_t speed = 0;        // eighths of octaves; 0: not known
+  uint64_t memory = 0;       // bytes for weights and KV pages; 0: not known
+  uint64_t memory_roles = 0; // that its roles take of it
 };
 
 // Something of the cluster was lost, and a later epoch went on without it.
@@ -57,6 +61,8 @@ struct cluster_picture {
   std::string sequencer;                        // empty: nobody
   std::vector<std::string> stages;              // by number
   std::vector<std::vector<std::string>> shards; // by number: the copies, preferred first
+  std::vector<uint64_t> shard_rows;             // by number: rows of late, at all routers
+  std::string no_room; // why nobody plays anything although somebody could; else empty
   uint64_t recoveries = 0;
   std::optional<recovery_picture> last_recovery;
   gateway_picture gateway;

@@ -56,6 +56,7 @@ struct coordinator_actor_state {
     if (TROUPE_MUTANT(lost_memory_votes)) options.remembers = true;
     const auto& layout = *o.layout;
     doors.emplace(*o.timing, static_cast<uint32_t>(layout.nodes.size()));
+    pause.emplace(*o.timing);
     if (!layout.is_voter(o.self)) return;
     acceptor.emplace(o.votes, options.remembers);
     if (options.remembers) options.trace->hit("votes.loaded", o.votes.promised.round);
@@ -189,7 +190,9 @@ struct coordinator_actor_state {
 
   // The next state as this node sees it, from what it knows to be agreed.
   std::optional<dataflow::state_change> next_from(const cluster_state& current) const {
-    return dataflow::next_state(view->view, *options.layout, current, *doors, options.time->now());
+    const auto now = options.time->now();
+    return dataflow::next_state(view->view, *options.layout, current, *doors, now,
+                                pause->over(now));
   }
   bool next() const { return next_from(known).has_value(); }
 
@@ -243,6 +246,8 @@ struct coordinator_actor_state {
       ask_voters(proposer->propose(current));
     } else if (auto change = next_from(current)) {
       log::info(text("epoch ", change->next.epoch, ": ", change->why));
+      if (change->by_load) options.trace->hit("epoch.by_load", change->next.epoch);
+      if (!change->no_room.empty()) log::error(text("no room: ", change->no_room));
       options.trace->hit("epoch.proposed", change->next.epoch);
       ask_voters(proposer->propose(std::move(change->next)));
     } else {
@@ -274,6 +279,7 @@ struct coordinator_actor_state {
   void learn(const cluster_state& state) {
     if (state.epoch <= known.epoch) return;
     doors->observe(known, state, options.time->now());
+    pause->observe(options.time->now());
     known = state;
     self->send(options.supervisor, apply_state{make_local(known)});
   }
@@ -294,6 +300,7 @@ struct coordinator_actor_state {
   std::optional<dataflow::register_proposer> proposer; // of a voter
   std::optional<dataflow::register_recovery> recovery; // of a voter without memory
   std::optional<dataflow::readmission> doors;
+  std::optional<dataflow::rebalance_pause> pause;
   cluster_state known; // the newest state known to be agreed
   local_ref<leading_view> view;
   bool leading = false;

@@ -166,7 +166,9 @@ struct gating_router_state {
   void ask(uint32_t shard) {
     auto& mine = shares[shard];
     const auto& copies = routes->shards[shard];
-    const auto& copy = copies[mine.attempt % copies.size()];
+    const auto which =
+        static_cast<uint32_t>((turn_of(copies.size()) + mine.attempt) % copies.size());
+    const auto& copy = copies[which];
     if (copy.remote && !mine.carried.value) mine.carried = make_local(carriage_of(shard));
     expert_batch out{.epoch = epoch,
                      .step = under_way.step,
@@ -174,10 +176,15 @@ struct gating_router_state {
                      .layer = under_way.layer,
                      .stage = options.stage,
                      .shard = shard,
-                     .attempt = mine.attempt,
+                     .attempt = which,
                      .carried = {}};
     if (copy.remote) out.carried = mine.carried;
     self->send(copy.handle, std::move(out));
+  }
+
+  uint64_t turn_of(size_t copies) const {
+    const bool hot = options.shard_copies > 0 && copies > options.shard_copies;
+    return hot ? under_way.step + under_way.layer : 0;
   }
 
   expert_carriage carriage_of(uint32_t shard) const {

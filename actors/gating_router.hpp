@@ -51,6 +51,9 @@ struct gating_router_options {
   const clock* time = nullptr;
   troupe::trace* trace = nullptr;
   duration reroute_after{}; // then another copy of a silent shard is asked; 0: never
+  // Copies of a shard beyond so many are there because it is hot: all of them take turns, step by
+  // step and layer by layer. 0: the first copy is always asked.
+  uint32_t shard_copies = 0;
   uint32_t part = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/mutant.hpp"
 #include "base/text.hpp"
+#include "dataflow/load_balance.hpp"
 #include "dataflow/membership_rules.hpp"
 #include "dataflow/placement.hpp"
 
@@ -61,6 +62,9 @@ struct membership_state {
     own.incarnation = o.incarnation;
     own.model = o.model;
     own.layout = o.layout_number;
+    own.speed = o.figures.speed;
+    own.memory = o.figures.memory;
+    if (o.graph != nullptr) rows.emplace(o.graph->shards.size());
     refused.assign(o.layout->nodes.size(), 0);
     heard_before = table->hears(o.time->now());
     tick();
@@ -77,6 +81,7 @@ struct membership_state {
       return refuse(report, how);
     const bool was_connected = report.node < heard_before.size() && heard_before[report.node] != 0;
     if (table->on_report(report, now) == verdict::stale) return;
+    if (options.heard) options.heard(report);
     if (table->newest_incarnation(options.self) > options.incarnation)
       self->send(options.peers.supervisor, node_outdated{table->newest_incarnation(options.self)});
     if (report.epoch_go > own.epoch_go) go(report.epoch_go);
@@ -182,8 +187,22 @@ struct membership_state {
     own.hears = table->hears(now);
     own.majority = table->has_majority(now);
     own.leads = options.layout->voters == 0 ? store_says_lead : table->should_lead(now);
+    count_rows(now);
+    if (options.heard) options.heard(own);
     self->send(options.peers.gateway,
                send_datagram{schemas::no_node, make_local(schemas::frame_body(own))});
+  }
+
+  void count_rows(time_point now) {
+    if (!rows || !rows->due(now)) return;
+    std::vector<uint64_t> totals;
+    for (const auto& shard : options.graph->shards) {
+      uint64_t sum = 0;
+      for (uint32_t n = 0; n < shard.count; ++n) sum += options.board->expert_rows(shard.expert(n));
+      totals.push_back(sum);
+    }
+    rows->observe(totals, now);
+    own.shard_rows = rows->rows();
   }
 
   void tell_coordinator(time_point now) {
@@ -245,7 +264,8 @@ struct membership_state {
   schemas::node_report own;
   local_ref<schemas::cluster_state> state; // newest this node has applied
   std::vector<uint64_t> heard_before;
-  std::vector<uint64_t> refused; // per node: the incarnation that was complained of
+  std::optional<dataflow::row_window> rows; // of shards, counted here
+  std::vector<uint64_t> refused;            // per node: the incarnation that was complained of
   bool unfit = false;
   uint64_t ticks = 0;
   bool left = false;

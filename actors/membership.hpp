@@ -8,6 +8,8 @@
 #include "base/clock.hpp"
 #include "base/trace.hpp"
 #include "dataflow/cluster.hpp"
+#include "dataflow/node_figures.hpp"
+#include "dataflow/pipeline.hpp"
 #include "schemas/cluster_messages.hpp"
 
 #include <functional>
@@ -66,12 +68,16 @@ struct membership_options {
   uint64_t incarnation = 0;
   uint64_t model = 0; // as in schemas::node_report
   uint64_t layout_number = 0;
+  dataflow::node_figures figures = {}; // of this node, as it tells them
   const metrics_board* board = nullptr;
+  const dataflow::pipeline_graph* graph = nullptr; // which expert is of which shard
   const clock* time = nullptr;
   troupe::trace* trace = nullptr;
   membership_peers peers;
   // A drain is over: nothing of the cluster depends on this node. Must not block.
   std::function<void()> drained;
+  // Hears every report that is taken, those of this node among them. Must not block; may be empty.
+  std::function<void(const schemas::node_report&)> heard = {};
   // The others compute something else: this node can never take part. Must not block.
   std::function<void(const std::string& why)> unfit = {};
 };

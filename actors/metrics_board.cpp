@@ -46,6 +46,13 @@ metrics_board::metrics_board(uint32_t layers, uint32_t experts)
       experts_(experts),
       expert_tokens_(size_t{layers} * experts) {}
 
+uint64_t metrics_board::expert_rows(uint32_t expert) const {
+  uint64_t sum = 0;
+  for (uint32_t layer = 0; layer < layers_; ++layer)
+    sum += load(expert_tokens_[size_t{layer} * experts_ + expert]);
+  return sum;
+}
+
 engine_metrics metrics_board::read() const {
   engine_metrics out;
   out.requests_running = load(sequences_running);

@@ -68,6 +68,9 @@ public:
     return expert_tokens_[size_t{layer} * experts_ + expert];
   }
 
+  // Over all layers.
+  uint64_t expert_rows(uint32_t expert) const;
+
   engine_metrics read() const;
 
 private:

@@ -67,8 +67,9 @@ struct node_resources {
   bool prefix_cache = true;
   std::vector<int32_t> eos_ids;
   dataflow::restart_limits restarts;
-  duration step_max{};      // a step, or the work before an epoch, that takes longer is stuck
-  duration reroute_after{}; // see gating_router_options
+  duration step_max{};       // a step, or the work before an epoch, that takes longer is stuck
+  duration reroute_after{};  // see gating_router_options
+  uint32_t shard_copies = 0; // see gating_router_options
 };
 
 struct node_supervisor_options {

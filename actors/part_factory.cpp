@@ -72,6 +72,7 @@ gating_router make_router(caf::actor_system& system, const node_resources& r, ui
                                       .time = r.time,
                                       .trace = r.trace,
                                       .reroute_after = r.reroute_after,
+                                      .shard_copies = r.shard_copies,
                                       .part = number});
 }
 

@@ -66,6 +66,7 @@ struct store_coordinator_state {
     keeper.emplace(o.lease, dataflow::first_allowance(*o.timing), o.self, o.incarnation,
                    o.time->now());
     doors.emplace(*o.timing, static_cast<uint32_t>(o.layout->nodes.size()));
+    pause.emplace(*o.timing);
     tick();
   }
 
@@ -231,9 +232,12 @@ struct store_coordinator_state {
                      known.epoch, ": writing it back"));
       return replace(known);
     }
-    auto change = dataflow::next_state(view->view, *options.layout, known, *doors, now);
+    auto change =
+        dataflow::next_state(view->view, *options.layout, known, *doors, now, pause->over(now));
     if (!change) return;
     log::info(text("epoch ", change->next.epoch, ": ", change->why));
+    if (change->by_load) options.trace->hit("epoch.by_load", change->next.epoch);
+    if (!change->no_room.empty()) log::error(text("no room: ", change->no_room));
     options.trace->hit("epoch.proposed", change->next.epoch);
     replace(std::move(change->next));
   }
@@ -261,6 +265,7 @@ struct store_coordinator_state {
   void learn(const cluster_state& state) {
     if (state.epoch <= known.epoch) return;
     doors->observe(known, state, options.time->now());
+    pause->observe(options.time->now());
     known = state;
     self->send(options.supervisor, apply_state{make_local(known)});
   }
@@ -280,6 +285,7 @@ struct store_coordinator_state {
   uint64_t layout_number = 0;
   std::optional<dataflow::lease_keeper> keeper;
   std::optional<dataflow::readmission> doors;
+  std::optional<dataflow::rebalance_pause> pause;
   cluster_state known;          // the newest state known to be agreed
   storage::store_contents seen; // what the store held when it last answered
   local_ref<leading_view> view;

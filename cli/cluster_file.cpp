@@ -276,6 +276,7 @@ cluster_file_timing::cluster_file_timing() {
   resend_after_ms = milliseconds(from.resend_after);
   step_max_ms = milliseconds(from.step_max);
   reroute_after_ms = milliseconds(from.reroute_after);
+  rebalance_every_ms = milliseconds(from.rebalance_every);
 }
 
 dataflow::cluster_timing cluster_file_timing::timing() const {
@@ -293,6 +294,7 @@ dataflow::cluster_timing cluster_file_timing::timing() const {
   out.resend_after = milliseconds(resend_after_ms);
   out.step_max = milliseconds(step_max_ms);
   out.reroute_after = milliseconds(reroute_after_ms);
+  out.rebalance_every = milliseconds(rebalance_every_ms);
   return out;
 }
 
@@ -347,6 +349,7 @@ dataflow::cluster_layout layout_of(const cluster_file& from, uint32_t layers, ui
   if (out.shards == 0) out.shards = static_cast<uint32_t>(from.nodes.size());
   if (from.shards == 0 && experts > 0) out.shards = std::min(out.shards, experts);
   out.shard_copies = from.shard_copies;
+  out.shard_copies_max = from.shard_copies_max;
   out.layers = layers;
   out.experts = experts;
   return out;

@@ -19,6 +19,7 @@ struct cluster_file_node {
   std::string name;
   std::string address;
   std::string http;
+  byte_size memory = {};
 
   template <class Visitor>
   void for_each_field(Visitor visit) {
@@ -32,6 +33,11 @@ struct cluster_file_node {
            .help = "where it answers clients",
            .unset = "what troupe node is told"},
           http);
+    visit({.name = "memory",
+           .value = "SIZE",
+           .help = "what it gives to weights and KV pages",
+           .unset = "what troupe node is told, or finds"},
+          memory);
   }
 };
 
@@ -49,6 +55,7 @@ struct cluster_file_timing {
   uint32_t resend_after_ms = 0;
   uint32_t step_max_ms = 0;
   uint32_t reroute_after_ms = 0;
+  uint32_t rebalance_every_ms = 0;
 
   cluster_file_timing();
   dataflow::cluster_timing timing() const;
@@ -77,6 +84,9 @@ struct cluster_file_timing {
     ms("resend-after-ms", "of a frame that is not acknowledged", resend_after_ms);
     ms("step-max-ms", "then a step is stuck", step_max_ms);
     ms("reroute-after-ms", "then another copy of a shard is asked", reroute_after_ms);
+    ms("rebalance-every-ms",
+       "since the last epoch, before load alone may be the reason for another one; 0: never",
+       rebalance_every_ms);
   }
 };
 
@@ -90,6 +100,7 @@ struct cluster_file {
   uint32_t stages = 1;
   uint32_t shards = 0;
   uint32_t shard_copies = 0;
+  uint32_t shard_copies_max = 0;
   std::string secret_file;
   std::vector<cluster_file_node> nodes;
 
@@ -139,6 +150,12 @@ struct cluster_file {
            .range = {0, 4096},
            .unset = "2, or 1 for a single node"},
           shard_copies);
+    visit({.name = "shard-copies-max",
+           .value = "COUNT",
+           .help = "nodes that a shard may be on while it has more to do than others",
+           .range = {0, 4096},
+           .unset = "shard-copies: copies do not follow the load"},
+          shard_copies_max);
     visit({.name = "secret-file",
            .value = "FILE",
            .help = "the cluster's secret, for nodes started with this file; relative to it",

@@ -31,6 +31,9 @@ std::vector<member_view> members_of(const json_value& from) {
     member.serving = each.at("serving");
     member.connected = each.at("connected");
     member.roles = each.at("roles").get<std::vector<std::string>>();
+    member.speed = each.at("speed");
+    member.memory = each.at("memory");
+    member.memory_roles = each.at("memory_roles");
     out.push_back(std::move(member));
   }
   return out;
@@ -38,6 +41,10 @@ std::vector<member_view> members_of(const json_value& from) {
 
 void put_figures(const json_value& from, node_answer& out) {
   out.expert_rows = from.at("expert_rows").get<std::vector<std::vector<uint64_t>>>();
+  const auto& placement = from.at("placement");
+  out.shards = placement.at("expert_shards").get<std::vector<std::vector<std::string>>>();
+  out.shard_rows = placement.at("shard_rows").get<std::vector<uint64_t>>();
+  if (placement.at("no_room").is_string()) out.no_room = placement.at("no_room");
   const auto& kv = from.at("kv");
   out.pages_total = kv.at("pages_total");
   out.pages_used = kv.at("pages_used");
@@ -135,6 +142,26 @@ std::string headline(const cluster_view& view) {
               present, " nodes take part, ", serving, " of them work\n");
 }
 
+std::string room_line(const cluster_view& view) {
+  const auto* newest = view.newest();
+  return newest == nullptr || newest->no_room.empty() ? ""
+                                                      : text("no room: ", newest->no_room, "\n");
+}
+
+// Speeds beside the fastest, since a number of operations means little to people.
+std::string speed_of(const member_view* member, const node_answer* of) {
+  if (member == nullptr || member->speed == 0) return "-";
+  uint64_t fastest = 1;
+  for (const auto& each : of->members) fastest = std::max(fastest, each.speed);
+  return text(member->speed * 100 / fastest, "%");
+}
+
+std::string memory_of(const member_view* member) {
+  if (member == nullptr) return "-";
+  return text(human_bytes(member->memory_roles), "/",
+              member->memory == 0 ? "any" : human_bytes(member->memory));
+}
+
 std::string recovery_line(const cluster_view& view) {
   const node_answer* last = nullptr;
   uint64_t most = 0;
@@ -185,6 +212,25 @@ std::string expert_lines(const cluster_view& view) {
   return out;
 }
 
+std::string shard_lines(const node_answer* newest) {
+  if (newest == nullptr || newest->shard_rows.empty()) return "";
+  uint64_t most = 0;
+  for (const uint64_t rows : newest->shard_rows) most = std::max(most, rows);
+  std::string out = "\nload per shard, of late, and where it is\n";
+  table lines;
+  const size_t count = std::min(newest->shard_rows.size(), experts_per_screen);
+  for (size_t shard = 0; shard < count; ++shard) {
+    const uint64_t rows = newest->shard_rows[shard];
+    const size_t columns = most == 0 ? 0 : (rows * bar_columns + most - 1) / most;
+    lines.row({text("  ", shard), text(rows), std::string(columns, '#'),
+               shard < newest->shards.size() ? joined(newest->shards[shard], " ") : ""});
+  }
+  out += lines.text();
+  if (newest->shard_rows.size() > count)
+    out += text("  and ", newest->shard_rows.size() - count, " more\n");
+  return out;
+}
+
 std::string per_second(uint64_t now, const uint64_t* then, double seconds) {
   if (then == nullptr || seconds <= 0 || now < *then) return "-";
   return fixed(static_cast<double>(now - *then) / seconds, 1);
@@ -199,8 +245,10 @@ const node_answer* answer_before(const cluster_view* before, const node_answer& 
 }
 
 std::vector<std::string> top_row(const node_view& node, const member_view* member,
-                                 const cluster_view* before, double seconds) {
-  if (!node.answer) return {node.name, state_of(node), "-", "-", "-", "-", "-", node.problem};
+                                 const cluster_view* before, double seconds,
+                                 const node_answer* newest) {
+  if (!node.answer)
+    return {node.name, state_of(node), "-", "-", "-", "-", "-", "-", "-", node.problem};
   const auto& now = *node.answer;
   const auto* then = answer_before(before, now);
   return {now.self,
@@ -210,6 +258,8 @@ std::vector<std::string> top_row(const node_view& node, const member_view* membe
           per_second(now.generated_tokens, then ? &then->generated_tokens : nullptr, seconds),
           text(now.pages_used, "+", now.pages_cached, "/", now.pages_total),
           text(human_bytes(now.bytes_sent), ", ", now.frames_resent, " again"),
+          speed_of(member, newest),
+          memory_of(member),
           short_roles(member)};
 }
 
@@ -287,7 +337,7 @@ std::string status_text(const cluster_view& view) {
     lines.row({node.name, state_of(node), node.pid == 0 ? "-" : text(node.pid),
                node.answer ? text(node.answer->epoch) : "-", node.url,
                node.answer ? short_roles(member_of(newest, node.name)) : node.problem});
-  return headline(view) + recovery_line(view) + "\n" + lines.text();
+  return headline(view) + room_line(view) + recovery_line(view) + "\n" + lines.text();
 }
 
 std::string status_json(const cluster_view& view) {
@@ -316,18 +366,20 @@ std::string top_text(const cluster_view& view, const cluster_view* before) {
   const double seconds =
       before == nullptr ? 0 : std::chrono::duration<double>(view.taken - before->taken).count();
   table lines;
-  lines.row({"NODE", "STATE", "EPOCH", "STREAMS", "TOKENS/S", "KV PAGES", "SENT", "ROLES"});
+  lines.row({"NODE", "STATE", "EPOCH", "STREAMS", "TOKENS/S", "KV PAGES", "SENT", "SPEED", "MEMORY",
+             "ROLES"});
   for (const auto& node : view.nodes)
-    lines.row(top_row(node, member_of(newest, node.name), before, seconds));
+    lines.row(top_row(node, member_of(newest, node.name), before, seconds, newest));
   // Those that others know of and nobody has asked.
   for (const auto& member : newest == nullptr ? std::vector<member_view>{} : newest->members) {
     const auto asked = std::any_of(view.nodes.begin(), view.nodes.end(),
                                    [&](const node_view& node) { return node.name == member.name; });
     if (!asked && (member.present || member.connected))
       lines.row({member.name, member.serving ? "member" : "idle", "-", "-", "-", "-", "-",
-                 short_roles(&member)});
+                 speed_of(&member, newest), memory_of(&member), short_roles(&member)});
   }
-  return headline(view) + recovery_line(view) + "\n" + lines.text() + expert_lines(view);
+  return headline(view) + room_line(view) + recovery_line(view) + "\n" + lines.text() +
+         shard_lines(newest) + expert_lines(view);
 }
 
 } // namespace troupe::cli

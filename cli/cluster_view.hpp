@@ -18,6 +18,9 @@ struct member_view {
   uint64_t incarnation = 0;
   bool voter = false, present = false, serving = false, connected = false;
   std::vector<std::string> roles;
+  uint64_t speed = 0;  // millions of multiplications a second; 0: not known
+  uint64_t memory = 0; // bytes; 0: not known
+  uint64_t memory_roles = 0;
 };
 
 // What one node has told: /admin/cluster.
@@ -28,6 +31,9 @@ struct node_answer {
   std::string gave_up;
   std::vector<member_view> members;
   std::vector<std::vector<uint64_t>> expert_rows; // by layer and expert
+  std::vector<std::vector<std::string>> shards;   // by number: the copies, preferred first
+  std::vector<uint64_t> shard_rows;               // by number, of late
+  std::string no_room;                            // why nobody plays anything; else empty
   uint64_t pages_total = 0, pages_used = 0, pages_cached = 0;
   uint64_t streams_open = 0, generated_tokens = 0, steps = 0;
   uint64_t recoveries = 0;

@@ -10,6 +10,7 @@
 #include "cli/http_setup.hpp"
 #include "cli/journal_setup.hpp"
 #include "cli/model_text_codec.hpp"
+#include "cli/node_means.hpp"
 #include "cli/node_memory.hpp"
 #include "cli/node_transport.hpp"
 #include "cli/private_file.hpp"
@@ -148,6 +149,9 @@ setup_result<void> start_cluster_engine(program& context, const node_settings& s
   options.timing = parts.plan.cluster.timing.timing();
   options.self = parts.plan.self;
   options.incarnation = memory.incarnation;
+  options.figures = {
+      measure_speed(context.clock, *parts.loaded.executor, *parts.loaded.model->weights),
+      parts.plan.memory};
   options.votes = std::move(memory.votes);
   options.remembers = memory.remembers;
   options.changed = [stop = &parts.stop] { stop->nudge(); };
@@ -242,6 +246,7 @@ setup_result<void> start(program& context, const node_settings& settings, node_p
   if (auto done = read_keys(context, settings, parts); !done) return done;
   auto memory = open_memory(context, settings, parts);
   if (!memory) return failed(memory.error());
+  if (parts.plan.memory == 0) parts.plan.memory = available_memory(); // before the model takes some
   model_settings model = settings.serve.model;
   if (model.model.empty()) model.model = parts.plan.cluster.model;
   model.quantize = parts.plan.cluster.quantize;
@@ -261,6 +266,7 @@ std::string door_of(const node_parts& parts) {
 
 // "waiting for a majority of the voters: n1, n2 do not answer".
 std::string word_about_missing(const actors::cluster_picture& now) {
+  if (!now.no_room.empty()) return text("no room for the model: ", now.no_room, "\n");
   std::string missing;
   for (const auto& member : now.members)
     if (member.voter && !member.connected)

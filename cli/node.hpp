@@ -45,6 +45,7 @@ struct node_settings {
   std::string etcd_ca_file;
   std::string etcd_cert_file;
   std::string etcd_key_file;
+  byte_size memory;
   std::string transport_encryption = "on";
   bool trusted_network = false;
   std::string admin_key;
@@ -126,6 +127,12 @@ struct node_settings {
            .help = "key of that certificate",
            .unset = "none"},
           etcd_key_file);
+    visit(
+        {.name = "memory",
+         .value = "SIZE",
+         .help = "what this node gives to weights and KV pages; roles that need more go to others",
+         .unset = "what the cluster file says, or what machine and control group have left"},
+        memory);
     visit({.name = "transport-encryption",
            .value = "SWITCH",
            .help = "off lets frames travel in clear, where they can be read and forged; equal on "
@@ -167,6 +174,7 @@ struct node_plan {
   std::string data_dir;
   std::string secret_file; // empty: from the environment
   bool encrypt = true;
+  uint64_t memory = 0; // 0: nobody said
 };
 
 // What is wrong with the settings themselves, whatever the cluster.

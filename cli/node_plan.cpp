@@ -114,6 +114,9 @@ result<node_plan> plan_node(const node_settings& settings, cluster_file cluster,
     plan.secret_file =
         (std::filesystem::path(file).parent_path() / plan.cluster.secret_file).string();
   plan.encrypt = settings.transport_encryption == "on";
+  plan.memory = settings.memory.bytes;
+  if (const auto* own = plan.cluster.find(plan.name); plan.memory == 0 && own != nullptr)
+    plan.memory = own->memory.bytes;
   return plan;
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.hpp"
 #include "base/mutant.hpp"
 #include "base/text.hpp"
+#include "dataflow/load_balance.hpp"
 #include "dataflow/placement.hpp"
 
 #include <algorithm>
@@ -57,7 +58,7 @@ public:
   decision(const leader_view& view, const cluster_layout& layout, const cluster_state& current)
       : view_(view), layout_(layout), current_(current) {}
 
-  std::optional<state_change> make(const readmission& doors, time_point now) {
+  std::optional<state_change> make(const readmission& doors, time_point now, bool load_may_decide) {
     if (!voters_suffice() || !view_is_current()) return {};
     mask_refused(doors, now);
     mask_unknown();
@@ -66,9 +67,14 @@ public:
     if (std::find(chosen_.begin(), chosen_.end(), true) == chosen_.end()) return {};
     if (too_early()) return {};
     fill_members();
-    if (why_.empty()) return {};
-    fill_rest();
-    return state_change{std::move(next_), std::move(why_)};
+    figures_ = figures_of(view_.reports);
+    const bool by_load = why_.empty();
+    if (!by_load)
+      place_roles();
+    else if (!load_may_decide || !place_by_load())
+      return {};
+    number();
+    return state_change{std::move(next_), std::move(why_), by_load, std::move(no_room_)};
   }
 
 private:
@@ -178,10 +184,29 @@ private:
       because(text(name(n), " is stuck in epoch ", current_.epoch));
   }
 
-  void fill_rest() {
-    std::vector<bool> serving;
-    for (const auto& member : next_.members) serving.push_back(member.serving);
-    next_.where = plan_placement(layout_, current_.where, serving);
+  std::vector<bool> serving() const {
+    std::vector<bool> out;
+    for (const auto& member : next_.members) out.push_back(member.serving);
+    return out;
+  }
+
+  void place_roles() {
+    next_.where = plan_placement(layout_, current_.where, serving(), figures_);
+    if (next_.where == placement{}) no_room_ = why_no_room(layout_, serving(), figures_);
+  }
+
+  bool place_by_load() {
+    for (const auto& report : view_.reports)
+      if (report && is_present(current_, *report) && report->epoch_ready != current_.epoch)
+        return false;
+    auto where = balance_load(layout_, current_.where, serving(), figures_);
+    if (!where) return false;
+    next_.where = std::move(*where);
+    because("the busiest node gets less to do");
+    return true;
+  }
+
+  void number() {
     next_.epoch = current_.epoch + 1;
     if (TROUPE_MUTANT(epoch_not_raised) && same_but_generation()) next_.epoch = current_.epoch;
     next_.kv_version = current_.kv_version;
@@ -217,8 +242,10 @@ private:
   const cluster_layout& layout_;
   const cluster_state& current_;
   std::vector<bool> chosen_;
+  plan_figures figures_;
   cluster_state next_;
   std::string why_;
+  std::string no_room_;
 };
 
 } // namespace
@@ -421,6 +448,20 @@ std::optional<time_point> readmission::next(time_point now) const {
   return next;
 }
 
+plan_figures figures_of(const std::vector<std::optional<node_report>>& reports) {
+  plan_figures out;
+  out.nodes.resize(reports.size());
+  for (size_t n = 0; n < reports.size(); ++n) {
+    if (!reports[n]) continue;
+    out.nodes[n] = {reports[n]->speed, reports[n]->memory};
+    const auto& rows = reports[n]->shard_rows;
+    if (rows.size() > out.shard_rows.size()) out.shard_rows.resize(rows.size(), 0);
+    for (size_t shard = 0; shard < rows.size(); ++shard)
+      out.shard_rows[shard] += std::min(rows[shard], UINT64_MAX - out.shard_rows[shard]);
+  }
+  return out;
+}
+
 std::vector<bool> choose_members(const leader_view& view, const cluster_layout& layout,
                                  const cluster_state& current) {
   leader_view left = view;
@@ -444,9 +485,9 @@ std::vector<bool> choose_members(const leader_view& view, const cluster_layout& 
 
 std::optional<state_change> next_state(const leader_view& view, const cluster_layout& layout,
                                        const cluster_state& current, const readmission& doors,
-                                       time_point now) {
+                                       time_point now, bool load_may_decide) {
   TROUPE_CHECK(view.reports.size() == layout.nodes.size());
-  return decision(view, layout, current).make(doors, now);
+  return decision(view, layout, current).make(doors, now, load_may_decide);
 }
 
 } // namespace troupe::dataflow

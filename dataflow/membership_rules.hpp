@@ -4,6 +4,7 @@
 
 #include "base/clock.hpp"
 #include "dataflow/cluster.hpp"
+#include "dataflow/node_figures.hpp"
 #include "dataflow/phi_detector.hpp"
 
 #include <cstdint>
@@ -134,6 +135,24 @@ private:
   std::vector<door> doors_; // per node
 };
 
+// When load alone may be the reason for a new epoch: rebalance_every after the last one. Every node
+// keeps it, like readmission.
+class rebalance_pause {
+public:
+  explicit rebalance_pause(const cluster_timing& timing) : every_(timing.rebalance_every) {}
+  void observe(time_point now) { since_ = now; } // a newer state has been agreed on
+  bool over(time_point now) const {
+    return every_ > duration::zero() && since_ && now - *since_ >= every_;
+  }
+
+private:
+  duration every_;
+  std::optional<time_point> since_;
+};
+
+// What the nodes in the view have told that a placement goes by.
+plan_figures figures_of(const std::vector<std::optional<node_report>>& reports);
+
 // Who takes part: the largest set found greedily of connected, not stale nodes in which everybody
 // hears everybody. From the nodes with a broken pair the one with most broken pairs goes first,
 // then one that is not present now, then one that plays no role, then the highest index; the leader
@@ -144,7 +163,11 @@ std::vector<bool> choose_members(const leader_view& view, const cluster_layout& 
 // The next state, or nothing when the current one stands. A new one is due when members change
 // (also: another incarnation), when a member reports a new generation, a stuck epoch equal to the
 // current one, or a change of serving/draining that the placement must follow. When nobody can
-// serve, the state has members and an empty placement. Reasons in words for the log.
+// serve, or the parts have no room, the state has members and an empty placement. Reasons in words
+// for the log.
+//
+// Where nothing else is a reason and `load_may_decide`, one role is changed for the load's sake
+// (balance_load), once everybody works by the current state.
 //
 // Nothing is decided on what may be too old or too new: while a report knows of a later epoch than
 // `current` or of less than `current` does, while the leader has not led long enough to miss
@@ -152,9 +175,11 @@ std::vector<bool> choose_members(const leader_view& view, const cluster_layout& 
 struct state_change {
   cluster_state next;
   std::string why;
+  bool by_load = false;     // alone
+  std::string no_room = {}; // why nobody plays anything although somebody could; else empty
 };
 std::optional<state_change> next_state(const leader_view& view, const cluster_layout& layout,
                                        const cluster_state& current, const readmission& doors,
-                                       time_point now);
+                                       time_point now, bool load_may_decide = false);
 
 } // namespace troupe::dataflow

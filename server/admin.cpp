@@ -3,13 +3,22 @@
 
 #include "server/json_text.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 
 namespace troupe::server {
 namespace {
 
 double milliseconds(duration from) {
   return std::chrono::duration<double, std::milli>(from).count();
+}
+
+// Millions of multiplications a second, from eighths of octaves; 0: not known.
+uint64_t rate_of(uint32_t speed) {
+  constexpr uint32_t speed_max = 8 * 60; // more is nonsense
+  if (speed == 0) return 0;
+  return static_cast<uint64_t>(std::exp2(std::min(speed, speed_max) / 8.0) / 1e6);
 }
 
 json_value members_of(const actors::cluster_picture& cluster) {
@@ -21,14 +30,20 @@ json_value members_of(const actors::cluster_picture& cluster) {
                    {"present", member.present},
                    {"serving", member.serving},
                    {"connected", member.connected},
-                   {"roles", member.roles}});
+                   {"roles", member.roles},
+                   {"speed", rate_of(member.speed)},
+                   {"memory", member.memory},
+                   {"memory_roles", member.memory_roles}});
   return out;
 }
 
 json_value placement_of(const actors::cluster_picture& cluster) {
   json_value out{{"sequencer", nullptr},
                  {"attention_stages", cluster.stages},
-                 {"expert_shards", cluster.shards}};
+                 {"expert_shards", cluster.shards},
+                 {"shard_rows", cluster.shard_rows},
+                 {"no_room", nullptr}};
+  if (!cluster.no_room.empty()) out["no_room"] = cluster.no_room;
   if (!cluster.sequencer.empty()) out["sequencer"] = cluster.sequencer;
   return out;
 }

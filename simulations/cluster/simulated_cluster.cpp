@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace troupe::simulations {
@@ -27,6 +29,25 @@ std::vector<std::string> names_of(uint32_t nodes) {
   std::vector<std::string> out;
   for (uint32_t i = 0; i < nodes; ++i) out.push_back("n" + std::to_string(i));
   return out;
+}
+
+constexpr duration look_at_load_every = std::chrono::milliseconds(500);
+
+uint32_t speed_of(const scenario_cluster& cluster, uint32_t node) {
+  const auto& speeds = cluster.node_speeds;
+  return speeds.empty() ? 1 : speeds[node % speeds.size()];
+}
+
+uint32_t fastest_of(const scenario_cluster& cluster) {
+  uint32_t out = 1;
+  for (const uint32_t each : cluster.node_speeds) out = std::max(out, each);
+  return out;
+}
+
+// As a node measures it: eighths of octaves, 8 more for twice as fast.
+uint32_t told_speed(const scenario_cluster& cluster, uint32_t node) {
+  if (cluster.node_speeds.empty()) return 0;
+  return 1 + static_cast<uint32_t>(std::lround(8 * std::log2(speed_of(cluster, node))));
 }
 
 } // namespace
@@ -85,13 +106,18 @@ simulated_cluster::simulated_cluster(world& w, std::shared_ptr<const actors::mod
   layout_.stages = options.cluster.stages;
   layout_.shards = options.cluster.shards;
   layout_.shard_copies = options.cluster.shard_copies;
+  layout_.shard_copies_max = options.cluster.shard_copies_max;
+  if (options.cluster.shard_copies_max > 0) options_.timing.rebalance_every = look_at_load_every;
   options_.node.sequences_max = options.cluster.sequences_max;
   options_.node.queue_max = options.cluster.queue_max;
   options_.node.kv_bytes =
       options.cluster.kv_pages *
       actors::kv_bytes_per_page(*model_->description, options_.node.page_tokens);
-  for (uint32_t i = 0; i < options.cluster.nodes; ++i)
+  for (uint32_t i = 0; i < options.cluster.nodes; ++i) {
     hosts_.push_back(std::make_unique<host>(*this, i, kernels_));
+    auto& cost = hosts_.back()->device.quality().job_cost;
+    cost = cost * fastest_of(options.cluster) / speed_of(options.cluster, i);
+  }
 }
 
 simulated_cluster::~simulated_cluster() {
@@ -115,6 +141,7 @@ status simulated_cluster::boot(host& h) {
   options.node = options_.node;
   options.layout = layout_;
   options.timing = options_.timing;
+  options.figures.speed = told_speed(options_.cluster, h.index);
   options.self = h.index;
   options.incarnation = h.where.incarnation();
   options.link_frames_max = link_frames_of(options_.seed);

@@ -30,6 +30,8 @@ void cluster_keys(Visitor& visit, Cluster& c) {
   visit("stages", c.stages, 1u, stages_most);
   visit("shards", c.shards, 1u, shards_most);
   visit("shard_copies", c.shard_copies, 1u, 64u);
+  visit("shard_copies_max", c.shard_copies_max, 0u, 64u);
+  visit("node_speeds", c.node_speeds, 1u, 1024u);
   visit("doors", c.doors, 0u, 64u);
   visit("sequences_max", c.sequences_max, 1u, 1024u);
   visit("queue_max", c.queue_max, 1u, many);
@@ -77,6 +79,18 @@ struct key_reader {
   void operator()(std::string_view key, Value& out) {
     from.take(key, out);
   }
+  void operator()(std::string_view key, std::vector<uint32_t>& out, uint32_t least, uint32_t most) {
+    const auto* list = from.take(key, toml_value::kind::array);
+    if (list == nullptr) return;
+    out.clear();
+    for (const auto& each : list->items) {
+      if (each.is != toml_value::kind::integer || each.number < int64_t{least} ||
+          each.number > int64_t{most})
+        return from.complain(each,
+                             text(key, " must hold whole numbers from ", least, " to ", most));
+      out.push_back(static_cast<uint32_t>(each.number));
+    }
+  }
 };
 
 std::string value_text(uint32_t value) {
@@ -97,6 +111,11 @@ struct key_writer {
   template <class Value>
   void operator()(std::string_view key, const Value& value, Value = {}, Value = {}) {
     out += text(key, " = ", value_text(value), "\n");
+  }
+  void operator()(std::string_view key, const std::vector<uint32_t>& values, uint32_t, uint32_t) {
+    std::string list;
+    for (const uint32_t each : values) list += text(list.empty() ? "" : ", ", each);
+    if (!values.empty()) out += text(key, " = [", list, "]\n");
   }
 };
 
@@ -224,6 +243,10 @@ status check_cluster(table_reader& from, const scenario_cluster& c) {
   if (c.voters > c.nodes)
     from.complain("voters", text("cluster.voters is ", c.voters, ", more than cluster.nodes (",
                                  c.nodes, ")"));
+  if (c.shard_copies_max > 0 && c.shard_copies_max < c.shard_copies)
+    from.complain("shard_copies_max",
+                  text("cluster.shard_copies_max is ", c.shard_copies_max,
+                       ", must be 0 or at least shard_copies (", c.shard_copies, ")"));
   if (c.doors > c.nodes)
     from.complain("doors",
                   text("cluster.doors is ", c.doors, ", more than cluster.nodes (", c.nodes, ")"));

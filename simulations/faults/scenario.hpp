@@ -19,6 +19,9 @@ struct scenario_cluster {
   uint32_t stages = 2;
   uint32_t shards = 4;
   uint32_t shard_copies = 2;
+  uint32_t shard_copies_max = 0; // of hot shards, which are looked for twice a second; 0: never
+  // Of devices, one beside another, node after node and then from the first again; none: all equal.
+  std::vector<uint32_t> node_speeds = {};
   uint32_t doors = 0; // nodes that take clients: the first so many; 0: all
   uint32_t sequences_max = 16;
   uint32_t queue_max = 64;

@@ -142,6 +142,8 @@ private:
     }
     (void)try_with([](scenario_cluster& c) { c.stages = 1; });
     (void)try_with([](scenario_cluster& c) { c.shards = 1; });
+    (void)try_with([](scenario_cluster& c) { c.shard_copies_max = 0; });
+    (void)try_with([](scenario_cluster& c) { c.node_speeds.clear(); });
     (void)try_with([](scenario_cluster& c) { c.shard_copies = 1; });
     (void)try_with([](scenario_cluster& c) { c.kv_pages = 0; });
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # Clusters of real processes, as people run them: tests/cluster/cluster_test.py PROGRAM [unittest arguments].
+import json
 import os
 import shutil
 import signal
@@ -48,6 +49,11 @@ class cluster_case(unittest.TestCase):
         with Program(PROGRAM, "serve", "--port", "0") as lone:
             door = Door(lone.url())
             return {seed: door.complete(seed=seed, **LONG)[0] for seed in seeds}
+
+    def lone_file(self):
+        file = self.scratch() / "c.toml"
+        file.write_text('[[node]]\nname = "a"\naddress = "127.0.0.1:%d"\n' % (30100 + os.getpid() % 2000))
+        return file
 
     def wait_for_state(self, cluster, name, state):
         wait_until(lambda: cluster.nodes()[name]["state"] == state, f"{name} {state}")
@@ -339,6 +345,39 @@ class nodes(cluster_case):
                 self.assertIn(message, done.stderr)
 
 
+class placement(cluster_case):
+    def test_a_node_without_room_plays_nothing_and_gives_the_same_bytes(self):
+        cluster = self.cluster(3)
+        expected = cluster.door("n0").complete(seed=5, **LONG)
+        cluster.down()
+        file = cluster.folder / "cluster.toml"
+        file.write_text(file.read_text().replace('name = "n1"\n', 'name = "n1"\nmemory = "1M"\n'))
+        cluster.call("up", "--detach")
+        page = cluster.page("n0")
+        members = {member["name"]: member for member in page["members"]}
+        self.assertEqual(members["n1"]["memory"], 1 << 20)
+        self.assertEqual(members["n1"]["roles"], [])
+        self.assertTrue(members["n1"]["serving"])
+        for name in ("n0", "n2"):
+            self.assertGreater(members[name]["memory_roles"], 1 << 20)
+            self.assertLessEqual(members[name]["memory_roles"], members[name]["memory"])
+            self.assertGreater(members[name]["speed"], 0)
+        self.assertEqual(cluster.door("n1").complete(seed=5, **LONG), expected)
+        wait_until(lambda: sum(cluster.page("n0")["placement"]["shard_rows"]) > 0, "rows of shards are counted")
+
+    def test_a_cluster_that_fits_nowhere_says_what_is_missing(self):
+        file, http = self.lone_file(), f"127.0.0.1:{32100 + os.getpid() % 600}"
+        node = self.start("node", "--cluster", str(file), "--name", "a", "--form", "--memory", "2M", "--http", http,
+                          "--data-dir", str(file.parent / "a"), TROUPE_ADMIN_KEY="k", TROUPE_CLUSTER_SECRET="a" * 64)
+        node.wait_for("no room for the model: one copy of everything needs ")
+        self.assertIn("a has 2097152; ", node.said())
+        door = Door(f"http://{http}")
+        self.assertEqual(door.get("/health/ready")[0], 503)
+        self.assertIn("bytes are missing in all", json.loads(door.get("/admin/cluster", "k")[1])["placement"]["no_room"])
+        self.assertEqual(door.ask("POST", "/v1/completions", {"model": "tales", "prompt": PROMPT})[0], 503)
+        self.assertEqual(node.end(), 0)
+
+
 class commands(cluster_case):
     def test_the_admin_key_alone_opens_the_page(self):
         cluster = self.cluster(1)
@@ -353,11 +392,6 @@ class commands(cluster_case):
                              str(self.scratch() / "d"), TROUPE_CLUSTER_SECRET="a" * 64)
         self.assertEqual(Door(without.url()).get("/admin/cluster", "nonsense")[0], 403)
         self.assertEqual(without.end(), 0)
-
-    def lone_file(self):
-        file = self.scratch() / "c.toml"
-        file.write_text('[[node]]\nname = "a"\naddress = "127.0.0.1:%d"\n' % (30100 + os.getpid() % 2000))
-        return file
 
     def test_in_the_foreground_it_stays_until_it_is_interrupted(self):
         folder = self.scratch() / "c"

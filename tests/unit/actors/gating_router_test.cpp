@@ -36,7 +36,8 @@ protected:
                                            .board = state.board.get(),
                                            .time = &time,
                                            .trace = &trace,
-                                           .reroute_after = patience}));
+                                           .reroute_after = patience,
+                                           .shard_copies = 2}));
     wire_to(1);
   }
 
@@ -160,6 +161,22 @@ TEST_F(gating_router_test, answers_that_come_late_or_twice_count_for_nothing) {
   routes(2, 2);
   for (const auto& each : questions) answers(each, 9); // of the epoch before
   EXPECT_EQ(combined(), 1u);
+}
+
+TEST_F(gating_router_test, copies_of_a_hot_shard_take_turns) {
+  wire_to(2, 3);
+  std::vector<uint32_t> asked_by_copy(3, 0);
+  for (uint64_t step = 1; step <= 6; ++step) {
+    const size_t before = asked().size();
+    routes(step, 2);
+    const auto questions = asked();
+    ASSERT_GT(questions.size(), before);
+    for (size_t i = before; i < questions.size(); ++i) ++asked_by_copy.at(questions[i].attempt);
+    for (size_t i = before; i < questions.size(); ++i) answers(questions[i]);
+  }
+  EXPECT_EQ(combined(), 6u);
+  EXPECT_EQ(asked_by_copy[0], asked_by_copy[1]);
+  EXPECT_EQ(asked_by_copy[1], asked_by_copy[2]);
 }
 
 TEST_F(gating_router_test, an_answer_of_another_shape_fails_the_step) {

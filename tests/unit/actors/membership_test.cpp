@@ -18,20 +18,23 @@ protected:
     layout.stages = 1;
     layout.shards = 0;
     layout.layers = 2;
-    it = own(spawn_membership(system_,
-                              {.layout = &layout,
-                               .timing = &timing,
-                               .self = 0,
-                               .incarnation = 10,
-                               .model = 77,
-                               .layout_number = 88,
-                               .board = &board,
-                               .time = &time,
-                               .trace = &trace,
-                               .peers = {to_gateway.as<gateway>(), to_coordinator.as<coordinator>(),
-                                         supervisor.as<cluster_watcher>()},
-                               .drained = [this] { ++drained; },
-                               .unfit = [this](const std::string& why) { unfit.push_back(why); }}));
+    it = own(spawn_membership(
+        system_, {.layout = &layout,
+                  .timing = &timing,
+                  .self = 0,
+                  .incarnation = 10,
+                  .model = 77,
+                  .layout_number = 88,
+                  .figures = {.speed = 240, .memory = 1 << 30},
+                  .board = &board,
+                  .graph = &graph,
+                  .time = &time,
+                  .trace = &trace,
+                  .peers = {to_gateway.as<gateway>(), to_coordinator.as<coordinator>(),
+                            supervisor.as<cluster_watcher>()},
+                  .drained = [this] { ++drained; },
+                  .heard = [this](const node_report& from) { heard.push_back(from.node); },
+                  .unfit = [this](const std::string& why) { unfit.push_back(why); }}));
     settle();
   }
 
@@ -69,7 +72,10 @@ protected:
 
   dataflow::cluster_layout layout;
   dataflow::cluster_timing timing;
-  metrics_board board{1, 1};
+  metrics_board board{2, 3};
+  dataflow::pipeline_graph graph =
+      dataflow::plan_single_node({.layers = 2, .experts = 3, .stages = 1, .shards = 2}).value();
+  std::vector<uint32_t> heard; // of whom
   tests::recorder to_gateway = record(), to_coordinator = record(), supervisor = record();
   int drained = 0;
   std::vector<std::string> unfit;
@@ -97,6 +103,22 @@ TEST_F(membership_test, reports_at_once_at_every_tick_and_at_every_change) {
   EXPECT_EQ(report().number, 6u);
   EXPECT_EQ(report().epoch, 7u);
   EXPECT_EQ(to_coordinator.heard<view_changed>().size(), 6u);
+}
+
+TEST_F(membership_test, tells_what_it_can_and_what_its_shards_have_had_to_do) {
+  EXPECT_EQ(report().speed, 240u);
+  EXPECT_EQ(report().memory, 1u << 30);
+  EXPECT_EQ(report().shard_rows, (std::vector<uint64_t>{0, 0}));
+  count(board.expert_tokens(0, 0), 5);
+  count(board.expert_tokens(1, 0), 6);
+  count(board.expert_tokens(1, 2), 7);
+  advance(std::chrono::seconds(1));
+  EXPECT_EQ(report().shard_rows, (std::vector<uint64_t>{11, 7}));
+  EXPECT_EQ(heard.back(), 0u); // its own, too
+  hears(of(1));
+  EXPECT_EQ(heard.back(), 1u);
+  hears(of(9)); // a stranger
+  EXPECT_EQ(heard.back(), 1u);
 }
 
 TEST_F(membership_test, who_computes_something_else_is_not_heard) {

@@ -60,6 +60,7 @@ voters = 1
 stages = 2
 shards = 5
 shard_copies = 3
+shard_copies_max = 4
 secret_file = "secret"
 spare = ["s0", "s1"])") + R"(
 [timing]
@@ -67,6 +68,7 @@ report_every_ms = 50
 suspect_phi = 6
 pause_allowed_ms = 700
 step_max_ms = 9000
+rebalance_every_ms = 0
 [engine]
 max_model_len = 1024
 kv-memory = "64M"
@@ -89,6 +91,9 @@ prefix_cache = false
   EXPECT_EQ(again->stages, 2u);
   EXPECT_EQ(again->shards, 5u);
   EXPECT_EQ(again->shard_copies, 3u);
+  EXPECT_EQ(again->shard_copies_max, 4u);
+  EXPECT_EQ(layout_of(*again, 8, 8).shard_copies_max, 4u);
+  EXPECT_EQ(again->timing.timing().rebalance_every, duration(0));
   EXPECT_EQ(again->timing.suspect_phi, 6u);
   EXPECT_EQ(again->timing.step_max_ms, 9000u);
   EXPECT_EQ(again->engine.max_model_len, 1024u);

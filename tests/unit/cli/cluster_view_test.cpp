@@ -62,6 +62,31 @@ TEST(cluster_view, reads_what_a_node_tells) {
   EXPECT_EQ(state_of(view), "serving");
 }
 
+TEST(cluster_view, shows_speed_memory_and_load_per_shard) {
+  auto from = picture("n0", 9, true);
+  from.members[0].speed = 8 * 30;
+  from.members[1].speed = 8 * 29;
+  from.members[0].memory = uint64_t{4} << 30;
+  from.members[0].memory_roles = uint64_t{1} << 30;
+  from.shards = {{"n0"}, {"n1", "n0"}};
+  from.shard_rows = {10, 70};
+  cluster_view view;
+  view.nodes = {answered(from)};
+  EXPECT_EQ(view.nodes[0].answer->members[0].speed, 1073u);
+  const std::string top = top_text(view, nullptr);
+  EXPECT_TRUE(has(top, "100%")) << top;
+  EXPECT_TRUE(has(top, "49%") || has(top, "50%")) << top;
+  EXPECT_TRUE(has(top, "1.00 GiB/4.00 GiB") || has(top, "1 GiB/4 GiB") ||
+              has(top, "1.0 GiB/4.0 GiB"))
+      << top;
+  EXPECT_TRUE(has(top, "  1  70  ########################  n1 n0")) << top;
+  EXPECT_FALSE(has(top, "no room"));
+  from.no_room = "5 bytes are missing in all";
+  view.nodes = {answered(from)};
+  EXPECT_TRUE(has(top_text(view, nullptr), "no room: 5 bytes are missing in all\n"));
+  EXPECT_TRUE(has(status_text(view), "no room: 5 bytes are missing in all\n"));
+}
+
 TEST(cluster_view, refuses_what_is_no_page) {
   for (const char* wrong : {"", "{}", "[]", "{\"self\":5}", "<html>"})
     EXPECT_FALSE(parse_node_answer(wrong).has_value()) << wrong;

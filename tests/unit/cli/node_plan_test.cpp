@@ -33,6 +33,16 @@ node_plan planned(const node_settings& settings) {
   return plan_node(settings, example(), "/etc/troupe/c.toml").value();
 }
 
+TEST(node_plan, memory_is_what_the_node_is_told_or_else_what_the_file_says) {
+  auto cluster = example();
+  cluster.nodes[0].memory.bytes = 500;
+  auto settings = named("n0");
+  EXPECT_EQ(plan_node(settings, cluster, "c.toml")->memory, 500u);
+  settings.memory.bytes = 700;
+  EXPECT_EQ(plan_node(settings, cluster, "c.toml")->memory, 700u);
+  EXPECT_EQ(plan_node(named("n1"), cluster, "c.toml")->memory, 0u);
+}
+
 TEST(node_plan, a_listed_node_is_where_the_file_says) {
   const auto plan = planned(named("n0"));
   EXPECT_EQ(plan.self, 0u);

@@ -588,5 +588,97 @@ TEST(readmission_test, agreed_states_tell_who_was_excluded) {
   EXPECT_TRUE(doors.allowed(0, at(3)));
 }
 
+// -- what a placement goes by
+
+TEST_F(next_state_test, a_node_that_is_too_small_gets_nothing) {
+  layout.bytes = {.sequencer = 10,
+                  .stages = std::vector<uint64_t>(layout.stages, 100),
+                  .shards = std::vector<uint64_t>(layout.shards, 50)};
+  current = {};
+  for (auto& r : view.reports) r->epoch = 0;
+  view.reports[2]->memory = 9;
+  const auto next = changed();
+  EXPECT_TRUE(complete(next.where, layout));
+  EXPECT_TRUE(roles_of(next.where, 2).empty());
+}
+
+TEST_F(next_state_test, where_nobody_has_room_the_state_says_why_and_waits) {
+  layout.bytes = {.sequencer = 10,
+                  .stages = std::vector<uint64_t>(layout.stages, 100),
+                  .shards = std::vector<uint64_t>(layout.shards, 50)};
+  current = {};
+  for (auto& r : view.reports) {
+    r->epoch = 0;
+    r->memory = 60;
+  }
+  const auto change = decide();
+  ASSERT_TRUE(change.has_value());
+  EXPECT_EQ(change->next.where, placement{});
+  EXPECT_NE(change->no_room.find("bytes are missing"), std::string::npos) << change->no_room;
+  current = change->next;
+  for (auto& r : view.reports) r->epoch = current.epoch;
+  EXPECT_FALSE(decide().has_value());
+  view.reports[1]->incarnation = 2; // starts again, and has more
+  for (auto& r : view.reports) r->hears[1] = 2;
+  view.reports[1]->memory = 5000;
+  EXPECT_TRUE(complete(changed().where, layout));
+}
+
+class load_decides_test : public next_state_test {
+protected:
+  load_decides_test() {
+    layout.shard_copies = 1;
+    layout.shard_copies_max = 3;
+    current = {};
+    for (auto& r : view.reports) r->epoch = 0;
+    current = decide().value().next;
+    for (auto& r : view.reports) r->epoch = r->epoch_ready = current.epoch;
+    view.reports[1]->shard_rows.assign(layout.shards, 10);
+    view.reports[1]->shard_rows[0] = 50'000;
+  }
+  std::optional<state_change> by_load() {
+    return next_state(view, layout, current, doors, now, true);
+  }
+};
+
+TEST_F(load_decides_test, one_role_changes_when_it_may) {
+  EXPECT_FALSE(decide().has_value());
+  const auto change = by_load();
+  ASSERT_TRUE(change.has_value());
+  EXPECT_TRUE(change->by_load);
+  EXPECT_EQ(change->next.epoch, current.epoch + 1);
+  EXPECT_EQ(change->next.kv_version, current.kv_version);
+  EXPECT_EQ(change->next.members, current.members);
+  EXPECT_EQ(change->next.where.stages, current.where.stages);
+  EXPECT_NE(change->next.where, current.where);
+  EXPECT_TRUE(validate(change->next.where, layout, {true, true, true, true}).ok());
+}
+
+TEST_F(load_decides_test, not_before_everybody_works_by_the_present_state) {
+  view.reports[3]->epoch_ready = current.epoch - 1;
+  EXPECT_FALSE(by_load().has_value());
+}
+
+TEST_F(load_decides_test, another_reason_comes_first) {
+  lose(3);
+  const auto change = by_load();
+  ASSERT_TRUE(change.has_value());
+  EXPECT_FALSE(change->by_load);
+}
+
+TEST(rebalance_pause_test, counts_from_the_last_epoch_and_may_be_for_ever) {
+  cluster_timing timing;
+  timing.rebalance_every = std::chrono::seconds(60);
+  rebalance_pause pause(timing);
+  EXPECT_FALSE(pause.over(at(100'000))); // no epoch yet
+  pause.observe(at(1000));
+  EXPECT_FALSE(pause.over(at(60'999)));
+  EXPECT_TRUE(pause.over(at(61'000)));
+  timing.rebalance_every = duration(0);
+  rebalance_pause never(timing);
+  never.observe(at(0));
+  EXPECT_FALSE(never.over(at(1'000'000'000)));
+}
+
 } // namespace
 } // namespace troupe::dataflow

@@ -20,6 +20,10 @@ actors::cluster_picture three_nodes() {
   out.sequencer = "n0";
   out.stages = {"n1"};
   out.shards = {{"n0", "n1"}, {"n1"}};
+  out.shard_rows = {40, 2};
+  out.members[0].speed = 8 * 20; // 2^20 a second
+  out.members[0].memory = 1000;
+  out.members[0].memory_roles = 70;
   out.recoveries = 1;
   out.last_recovery = {7, {"n2"}, std::chrono::microseconds(1500), 1764000001};
   out.last_recovery->served = time_point{} + std::chrono::nanoseconds(1234);
@@ -64,6 +68,12 @@ TEST_F(admin_test, tells_the_cluster_as_the_node_knows_it) {
   EXPECT_EQ(body["members"][2]["present"], false);
   EXPECT_EQ(body["placement"]["sequencer"], "n0");
   EXPECT_EQ(body["placement"]["expert_shards"][0], json::array({"n0", "n1"}));
+  EXPECT_EQ(body["placement"]["shard_rows"], json::array({40, 2}));
+  EXPECT_TRUE(body["placement"]["no_room"].is_null());
+  EXPECT_EQ(body["members"][0]["speed"], 1);
+  EXPECT_EQ(body["members"][0]["memory"], 1000);
+  EXPECT_EQ(body["members"][0]["memory_roles"], 70);
+  EXPECT_EQ(body["members"][1]["speed"], 0);
   EXPECT_EQ(body["recoveries"]["count"], 1);
   EXPECT_EQ(body["recoveries"]["last"]["lost"], json::array({"n2"}));
   EXPECT_EQ(body["recoveries"]["last"]["took_ms"], 1.5);
