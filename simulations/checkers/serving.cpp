@@ -200,7 +200,7 @@ void serving_checker::check_end(const client_record& got, time_point now) {
         note("S6", text(stream_name(got, i), " was cancelled and nobody asked for it"), now);
     } else if (have.reason == finish_reason::deadline) {
       check_deadline(got, i, now);
-    } else if (fault_free_ && got.asked.deadline &&
+    } else if (undisturbed_ && got.asked.deadline &&
                have.ended > got.arrived + *got.asked.deadline + late_max) {
       note("S6", text(stream_name(got, i), " was served long after its deadline"), now);
     } else if (have.reason != right.choices[i].reason ||
@@ -231,7 +231,7 @@ void serving_checker::check_deadline(const client_record& got, uint32_t choice, 
   const time_point ended = got.choices[choice].ended;
   if (!got.asked.deadline)
     note("S6", text(stream_name(got, choice), " was late and had no deadline"), now);
-  else if (fault_free_ && ended < got.arrived + *got.asked.deadline)
+  else if (undisturbed_ && ended < got.arrived + *got.asked.deadline)
     note(
         "S6",
         text(stream_name(got, choice), " was given up ",
@@ -247,7 +247,7 @@ void serving_checker::check_cached(const client_record& got, time_point now) {
   uint64_t most = request.prompt.size();
   for (const auto& choice : got.choices)
     most = std::max<uint64_t>(most, request.prompt.size() + choice.tokens.size());
-  if (fault_free_ && request.choices == 1 && alone) most = 1;
+  if (undisturbed_ && request.choices == 1 && alone) most = 1;
   if (got.cached_tokens < most) return;
   note("S5",
        text("client ", got.asked.client, " was told of ", got.cached_tokens,

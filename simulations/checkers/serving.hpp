@@ -54,7 +54,7 @@ public:
   serving_checker(oracle& right, const serving_expectation& expect);
 
   // From now on also what only holds where clocks are right and no work is done twice.
-  void nothing_is_injected() { fault_free_ = true; }
+  void nothing_is_done_twice() { undisturbed_ = true; }
 
   // S1, S2, S4, S6, S8 of a client that is done; S2 of the part received when it is not. Call once
   // per client.
@@ -99,7 +99,7 @@ private:
 
   oracle& right_;
   serving_expectation expect_;
-  bool fault_free_ = false;
+  bool undisturbed_ = false;
   std::vector<span> healthy_;
   std::vector<violation> violations_;
   uint64_t tokens_compared_ = 0;

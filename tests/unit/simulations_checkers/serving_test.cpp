@@ -246,7 +246,7 @@ TEST(serving, a_deadline_cuts_an_answer_neither_early_nor_late) {
     record.choices[0].reason = reason;
     record.choices[0].ended = start + ended;
     serving_checker checker(tests::shared_oracle(), {});
-    checker.nothing_is_injected();
+    checker.nothing_is_done_twice();
     checker.check_client(record, start);
     return checker.violations().empty() ? "" : checker.violations()[0].what;
   };
@@ -264,7 +264,7 @@ TEST(serving, who_shares_with_nobody_finds_nothing_in_the_cache) {
   record.asked.salt_is_own = true;
   EXPECT_EQ(verdict(record), ""); // it may have been begun again
   serving_checker checker(tests::shared_oracle(), {});
-  checker.nothing_is_injected();
+  checker.nothing_is_done_twice();
   checker.check_client(record, start);
   ASSERT_EQ(checker.violations().size(), 1u);
   EXPECT_EQ(checker.violations()[0].what,
