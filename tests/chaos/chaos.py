@@ -18,6 +18,7 @@ from load import Load, undisturbed
 
 
 SKIPPED = 77
+SAMPLE_S = 2.0  # between two looks at what nodes use
 
 
 def arguments():
@@ -30,7 +31,7 @@ def arguments():
     out.add_argument("--seconds", type=float, default=60)
     out.add_argument("--seed", type=int, default=1)
     out.add_argument("--fault", action="append", choices=sorted({**KINDS, **LINK_KINDS}),
-                     help="only these; of links only with --netns")
+                     help="only these; of links only with --netns, joins only without")
     out.add_argument("--netns", action="store_true", help="nodes in network namespaces, with faults on links (root)")
     out.add_argument("--overlapping", action="store_true", help="the next fault does not wait until all is well")
     out.add_argument("--no-faults", action="store_true", help="a soak: nothing may be recovered from")
@@ -59,7 +60,19 @@ def split_table(parts):
     return "\n".join(lines)
 
 
-def report(options, load, injector, before, after):
+async def watch_usage(cluster, samples):
+    while True:
+        samples.append(cluster.usage())
+        await asyncio.sleep(SAMPLE_S)
+
+
+def kinds_of(options):
+    if not options.netns:
+        return options.fault or list(KINDS)
+    return options.fault or [kind for kind in {**KINDS, **LINK_KINDS} if kind != "join"]
+
+
+def report(options, load, injector, usage_table):
     complete = [a for a in load.answers if a.complete]
     print(f"streams {len(load.answers)}: complete {len(complete)}, lost {len(load.lost)}, different {len(load.different)}; "
           f"resumed at another door or later {sum(a.resumed for a in load.answers)} times")
@@ -78,9 +91,7 @@ def report(options, load, injector, before, after):
         print(figures.table(injector.struck, load.answers))
     if injector.parts:
         print(split_table(injector.parts))
-    for name in sorted(before):
-        if name in after:
-            print(f"{name}: resident {before[name][0]} -> {after[name][0]} KiB, descriptors {before[name][1]} -> {after[name][1]}")
+    print(usage_table)
 
 
 async def run(options, folder):
@@ -89,24 +100,26 @@ async def run(options, folder):
     cluster = kind_of_cluster(options.program, folder, options.nodes, options.up)
     try:
         cluster.up()
-        kinds = options.fault or list({**KINDS, **LINK_KINDS} if options.netns else KINDS)
-        faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds)
+        faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds_of(options))
         injector = Injector(cluster, faults, options.overlapping)
         load = Load(cluster, expected, options.streams, options.seed)
         stop = asyncio.Event()
         working = asyncio.create_task(load.run(stop))
         await asyncio.sleep(2)
-        before = cluster.usage()
+        samples = []
+        watching = asyncio.create_task(watch_usage(cluster, samples))
         recovered_before = await moments(cluster)
         ends = time.monotonic() + options.seconds
         await injector.run(stop)
         while time.monotonic() < ends:
             await asyncio.sleep(min(0.5, max(0.01, ends - time.monotonic())))
+        watching.cancel()
         stop.set()
         await working
-        after = cluster.usage()
         recovered = await moments(cluster)
-        report(options, load, injector, before, after)
+        usage_table, more = figures.quarters(samples, cluster.names)
+        injector.trouble += more
+        report(options, load, injector, usage_table)
         failed = bool(load.lost or load.different or injector.trouble) or bool(faults) != bool(injector.struck)
         if options.no_faults:
             counts = {name: recovered[name]["count"] - recovered_before[name]["count"] for name in recovered}

@@ -2,6 +2,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -16,6 +17,7 @@ class DevCluster:
     def __init__(self, program, folder, nodes, extra=()):
         self.program, self.folder, self.nodes, self.extra = program, str(folder), nodes, list(extra)
         self.names, self.urls, self.pids = [], {}, {}
+        self.guest, self.guest_serves = None, False  # a node that comes and goes, under a spare name
 
     def call(self, *words, check=True, timeout=180):
         done = subprocess.run([self.program, "cluster", *words, "--dir", self.folder], capture_output=True, text=True,
@@ -34,7 +36,7 @@ class DevCluster:
 
     def look(self):
         seen = json.loads(self.call("status", "--json", check=False).stdout)
-        self.names = [node["name"] for node in seen["nodes"]]
+        self.names = [node["name"] for node in seen["nodes"] if node["name"] != self.guest]
         for node in seen["nodes"]:
             self.urls[node["name"]] = node["url"]
             self.pids[node["name"]] = node["pid"]
@@ -46,18 +48,37 @@ class DevCluster:
             return file.read().strip()
 
     def doors(self):
-        return [self.urls[name] for name in self.names]
+        return [self.urls[name] for name in self.names + [self.guest] * self.guest_serves]
 
     def pid(self, name):
         return self.pids[name]
 
     async def restart(self, name):
+        await self.command("restart", name)
+        await asyncio.to_thread(self.look)
+
+    async def command(self, *words):
         process = await asyncio.create_subprocess_exec(
-            self.program, "cluster", "restart", name, "--dir", self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.program, "cluster", *words, "--dir", self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         _, err = await process.communicate()
         if process.returncode != 0:
-            raise ClusterFailed(f"restart {name}: exit code {process.returncode}\n{err.decode()}")
+            raise ClusterFailed(f"{' '.join(words)}: exit code {process.returncode}\n{err.decode()}")
+
+    async def join(self):
+        """One node more, which takes clients, too."""
+        before = list(self.names)
+        await self.command(*(["restart", self.guest] if self.guest else ["add"]))
         await asyncio.to_thread(self.look)
+        if self.guest is None:
+            self.guest = next(name for name in self.names if name not in before)
+            self.names.remove(self.guest)
+        self.guest_serves = True
+
+    async def leave(self, within_s):
+        """It hands over what it has; whether its process has ended."""
+        self.guest_serves = False
+        os.kill(self.pids[self.guest], signal.SIGTERM)
+        return await self.ended(self.guest, within_s)
 
     async def ended(self, name, within_s):
         """Waits until the process has ended; whether it did. (Its exit code is its parent's to know.)"""

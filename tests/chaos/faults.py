@@ -22,7 +22,7 @@ class Fault:
 
 
 # Weights as in a bad month: processes die more often than anything else.
-KINDS = {"kill": 5, "pause": 3, "drain": 2}
+KINDS = {"kill": 5, "pause": 3, "drain": 2, "join": 2}
 # … and on links, where nodes have some of their own.
 LINK_KINDS = {"cut": 4, "loss": 3}
 LOSS_PERCENT = 20
@@ -69,9 +69,10 @@ class Injector:
         under_way = {}
         for fault in self.faults:
             await asyncio.sleep(fault.pause_s)
-            if fault.node in under_way and not under_way[fault.node].done():
+            who = "guest" if fault.kind == "join" else fault.node
+            if who in under_way and not under_way[who].done():
                 continue
-            under_way[fault.node] = asyncio.create_task(self.strike(fault))
+            under_way[who] = asyncio.create_task(self.strike(fault))
             self.struck.append(fault)
         await asyncio.gather(*under_way.values())
         well = await self.wait_until_well()
@@ -89,7 +90,7 @@ class Injector:
     async def watch(self, fault):
         """Split of the first recovery after the fault, from whoever suspected first."""
         struck = time.monotonic_ns()
-        if fault.kind == "drain":
+        if fault.kind in ("drain", "join"):
             return
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
@@ -108,7 +109,19 @@ class Injector:
                                                 at["served"] - at["known"], at["flowing"] - at["served"]]))
                 return
 
+    async def come_and_go(self, fault):
+        fault.struck = time.monotonic()
+        fault.clock = datetime.now(timezone.utc).strftime("%H:%M:%S.%f")[:-3]
+        await self.cluster.join()
+        fault.url = self.cluster.urls[self.cluster.guest]
+        await asyncio.sleep(fault.lasts_s)
+        if not await self.cluster.leave(self.well_within_s):
+            self.trouble.append(f"{self.cluster.guest} has not drained within {self.well_within_s} s")
+        fault.over = time.monotonic()
+
     async def harm(self, fault):
+        if fault.kind == "join":
+            return await self.come_and_go(fault)
         name = self.cluster.names[fault.node]
         pid = self.cluster.pid(name)
         fault.url = self.cluster.urls[name]

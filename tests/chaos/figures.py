@@ -33,7 +33,8 @@ def lines(faults, answers, names):
     """One per fault, for whoever looks for the reason of a long one."""
     for fault in faults:
         elsewhere, own = interruptions(fault, answers)
-        yield (f"{fault.clock} {fault.kind} {names[fault.node]} for {fault.lasts_s:.2f} s: {len(elsewhere)} + {len(own)} "
+        who = "one more" if fault.kind == "join" else names[fault.node]
+        yield (f"{fault.clock} {fault.kind} {who} for {fault.lasts_s:.2f} s: {len(elsewhere)} + {len(own)} "
                f"streams, interrupted {worst_ms(elsewhere)} and, at its own door, {worst_ms(own)} ms at most; all well after {fault.well - fault.struck:.2f} s")
 
 
@@ -46,3 +47,21 @@ def table(faults, answers):
             rows.append(f"| {kind} | {len(mine)} | {door} | {len(hit)} | {percentile(hit, 50):.0f} "
                         f"| {percentile(hit, 99):.0f} | {max(hit, default=0):.0f} |")
     return "\n".join(rows)
+
+
+def quarters(samples, names):
+    """Medians over the quarters of a run of what every node uses: rows of a table, and who uses ever more.
+
+    Samples are {node: (resident KiB, descriptors)}. More is a tenth and 16 MiB, or 16 descriptors, beyond the
+    second quarter.
+    """
+    rows, more = ["| node | resident MiB, by quarters of the run | descriptors |", "|---|---|---|"], []
+    for name in names:
+        cut = [[s[name] for s in samples[len(samples) * q // 4:len(samples) * (q + 1) // 4] if name in s] for q in range(4)]
+        resident, descriptors = ([percentile([use[what] for use in part], 50) for part in cut] for what in (0, 1))
+        rows.append(f"| {name} | {', '.join(f'{kib / 1024:.0f}' for kib in resident)} | {', '.join(f'{n:.0f}' for n in descriptors)} |")
+        if resident[3] > 1.1 * resident[1] + 16 * 1024:
+            more.append(f"{name} takes ever more memory: {resident[1]:.0f} KiB, then {resident[3]:.0f} KiB")
+        if descriptors[3] > descriptors[1] + 16:
+            more.append(f"{name} takes ever more descriptors: {descriptors[1]:.0f}, then {descriptors[3]:.0f}")
+    return "\n".join(rows), more
