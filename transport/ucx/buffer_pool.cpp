@@ -1,4 +1,5 @@
-// Buffers by powers of two.
+// Buffers by classes of their size, four to a power of two: a frame of 64 MiB and a seal must not
+// take 128.
 #include "transport/ucx/buffer_pool.hpp"
 
 #include <algorithm>
@@ -11,8 +12,23 @@ namespace {
 
 constexpr size_t capacity_min = 256;
 
+constexpr int step_bits = 2; // four steps to a power of two
+
+int shift_of(size_t bytes) {
+  return std::bit_width(bytes) - 1 - step_bits;
+}
+
+// The least capacity of a class that holds so many.
+size_t capacity_for(size_t bytes) {
+  bytes = std::max(bytes, capacity_min);
+  const int shift = shift_of(bytes);
+  const size_t below = (size_t{1} << shift) - 1;
+  return (bytes + below) & ~below;
+}
+
 size_t class_of(size_t capacity) {
-  return static_cast<size_t>(std::bit_width(capacity)) - 1;
+  const int shift = shift_of(capacity);
+  return (static_cast<size_t>(shift) << step_bits) + (capacity >> shift) - (size_t{1} << step_bits);
 }
 
 void release(std::byte* data) {
@@ -31,7 +47,7 @@ buffer_pool::~buffer_pool() {
 }
 
 frame_buffer buffer_pool::take(size_t bytes) {
-  const size_t capacity = std::bit_ceil(std::max(bytes, capacity_min));
+  const size_t capacity = capacity_for(bytes);
   {
     std::lock_guard lock(mutex_);
     auto& idle = idle_[class_of(capacity)];

@@ -65,7 +65,7 @@ private:
   size_t idle_bytes_max_;
   mutable std::mutex mutex_;
   size_t idle_bytes_ = 0;
-  std::array<std::vector<std::byte*>, 64> idle_; // by power of two of the capacity
+  std::array<std::vector<std::byte*>, 256> idle_; // by class of the capacity
 };
 
 } // namespace troupe::transport

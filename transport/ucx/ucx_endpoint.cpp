@@ -11,6 +11,7 @@
 #include "transport/session/rivalry.hpp"
 #include "transport/ucx/buffer_pool.hpp"
 #include "transport/ucx/connection.hpp"
+#include "transport/ucx/idle_policy.hpp"
 #include "transport/ucx/lanes.hpp"
 #include "transport/ucx/socket_address.hpp"
 #include "transport/ucx/ucx_worker.hpp"
@@ -41,7 +42,7 @@ constexpr size_t askers_max = 16;     // sessions that fetch the description
 constexpr size_t troubles_max = 1024; // remembered, so as not to log them again
 constexpr size_t lookups_max = 16;
 constexpr uint64_t window_slack = 128;              // of the receiver beyond the sender's window
-constexpr size_t idle_bytes_max = size_t{64} << 20; // of buffers kept for the next frame
+constexpr size_t idle_bytes_min = size_t{64} << 20; // of buffers kept for the next frame
 constexpr uint64_t offered_bytes_slack = uint64_t{64} << 20;
 constexpr duration control_every = std::chrono::microseconds(200); // while frames keep us busy
 constexpr duration timers_every = milliseconds(1);
@@ -112,8 +113,9 @@ public:
   ucx_endpoint_core(ucx_options options, endpoint_listener& listener)
       : options_(std::move(options)),
         listener_(listener),
-        pool_(idle_bytes_max),
+        pool_(std::max(idle_bytes_min, 2 * static_cast<size_t>(options_.bounds.frame_bytes_max))),
         lanes_({.bounds = options_.bounds}, pool_, [this] { wake(); }),
+        idle_(options_.spin),
         book_(options_.self,
               {.redial_first = options_.redial_first, .redial_max = options_.redial_max}) {}
 
@@ -249,7 +251,8 @@ private:
   endpoint_counters shared_counters_; // what the progress thread counts
 
   // The progress thread's own.
-  time_point now_{}, next_beat_{}, next_control_{}, next_timers_{};
+  idle_policy idle_;
+  time_point busy_at_{}, now_{}, next_beat_{}, next_control_{}, next_timers_{};
   bool accepting_ = true;
   peer_book book_;
   std::map<uint64_t, std::unique_ptr<session>> sessions_;
@@ -347,11 +350,26 @@ endpoint_counters ucx_endpoint_core::counters() const {
 // -----------------------------------------------------------------------------------
 
 void ucx_endpoint_core::run() {
-  time_point busy_at = clock_.now();
+  busy_at_ = clock_.now();
+  bool waiting = false, slept = false;
   while (!stopping_) {
-    const bool busy = turn();
-    if (busy) busy_at = now_;
-    if (!busy && now_ - busy_at >= options_.spin) rest();
+    if (turn()) {
+      if (std::exchange(waiting, false)) idle_.came(now_ - busy_at_, std::exchange(slept, false));
+      busy_at_ = now_;
+      continue;
+    }
+    waiting = true;
+    switch (idle_.next(now_ - busy_at_)) {
+      case idle_act::look:
+        break;
+      case idle_act::yield:
+        std::this_thread::yield();
+        break;
+      case idle_act::sleep:
+        slept = true;
+        rest();
+        break;
+    }
   }
   stop();
 }
@@ -383,7 +401,7 @@ bool ucx_endpoint_core::progress_workers() {
     if (s.worker->progress() > 0) {
       s.worker_busy = now_;
       busy = true;
-    } else if (now_ - s.worker_busy >= options_.spin && s.worker->arm()) {
+    } else if (now_ - s.worker_busy >= idle_.patience() && s.worker->arm()) {
       s.worker_asleep = true;
     }
   }
@@ -406,6 +424,8 @@ void ucx_endpoint_core::rest() {
       if (each->at != stage::up) until = std::min(until, each->deadline);
     const auto left = std::chrono::ceil<milliseconds>(until - now_).count();
     poll_control(static_cast<int>(std::clamp<int64_t>(left, 0, 1000)));
+  } else {
+    std::this_thread::yield();
   }
   sleeping_ = false;
 }

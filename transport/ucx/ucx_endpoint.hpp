@@ -42,10 +42,11 @@ struct ucx_options {
   duration heartbeat = std::chrono::milliseconds(500);
   duration silence_max = std::chrono::seconds(5); // of a peer, then its session is closed
   duration stall_max = std::chrono::seconds(30);  // frames on the way, and the peer takes none
-  duration spin = std::chrono::microseconds(20);  // before the progress thread sleeps
-  uint64_t rendezvous_over = uint64_t{64} << 10;  // larger frames are fetched by the receiver
-  uint32_t bad_frames_max = 64;                   // then the session is closed
-  std::string transports = "tcp,self";            // of UCX
+  // The longest polling before the progress thread sleeps; less when frames come seldom.
+  duration spin = std::chrono::microseconds(100);
+  uint64_t rendezvous_over = uint64_t{64} << 10; // larger frames are fetched by the receiver
+  uint32_t bad_frames_max = 64;                  // then the session is closed
+  std::string transports = "tcp,self";           // of UCX
   std::string devices; // network devices of UCX; empty: the one that `listen` is on
 };
 

@@ -14,12 +14,13 @@
 namespace troupe::transport {
 namespace {
 
-constexpr std::array<environment_variable, 6> needed = {{
+constexpr std::array<environment_variable, 7> needed = {{
     {"UCX_ERROR_SIGNALS", "", "no handlers for crash signals: core dumps and exit codes stay true"},
     {"UCX_DEBUG_SIGNO", "0", "no handler for SIGHUP: nohup means it"},
     {"UCX_MEM_EVENTS", "n", "mmap and munmap stay as they are; only RDMA registration needs more"},
     {"UCX_WARN_UNUSED_ENV_VARS", "n", "no warnings for variables of other UCX versions"},
     {"UCX_TCP_MAX_NUM_EPS", "inf", "more than 256 links to a network interface"},
+    {"UCX_TCP_TX_SEG_SIZE", "64K", "one system call for 64 KiB and not for 8; peers take as much"},
     {"UCX_LOG_LEVEL", "error", "peers that come and go are not news of UCX's"},
 }};
 
