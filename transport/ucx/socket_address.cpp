@@ -151,4 +151,9 @@ result<socket_address> local_address(int fd) {
   return out;
 }
 
+void ring(int fd) {
+  const uint64_t one = 1;
+  static_cast<void>(!::write(fd, &one, sizeof one)); // full means that it rings already
+}
+
 } // namespace troupe::transport

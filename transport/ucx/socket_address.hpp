@@ -53,4 +53,7 @@ private:
 result<file_handle> listen_on(const socket_address& address);
 result<socket_address> local_address(int fd);
 
+// Makes an eventfd readable.
+void ring(int fd);
+
 } // namespace troupe::transport
