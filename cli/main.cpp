@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/text.hpp"
 #include "cli/bench.hpp"
+#include "cli/bench_serve.hpp"
 #include "cli/chat.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
@@ -51,6 +52,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_synth());
   out.push_back(troupe::cli::make_tokenize());
   out.push_back(troupe::cli::make_bench());
+  out.push_back(troupe::cli::make_bench_serve());
   troupe::cli::add_simulate_commands(out);
   out.push_back(troupe::cli::make_simulate_capacity());
   out.push_back(troupe::cli::make_version());

@@ -22,7 +22,7 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "bench", "simulate run", "simulate replay",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "bench", "bench serve", "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.

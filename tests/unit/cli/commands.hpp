@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/bench.hpp"
+#include "cli/bench_serve.hpp"
 #include "cli/chat.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
@@ -32,6 +33,7 @@ inline command_list all_commands() {
   out.push_back(make_synth());
   out.push_back(make_tokenize());
   out.push_back(make_bench());
+  out.push_back(make_bench_serve());
   add_simulate_commands(out);
   out.push_back(make_simulate_capacity());
   out.push_back(make_version());
