@@ -129,6 +129,7 @@ void step_pool::draw(compute::kernels& device, uint32_t slot) {
     model::head_logits(device, *options_.description, options_.weights->head,
                        options_.weights->head_matrix(), rows, frame.buffers);
     const auto logits = frame.buffers.logits;
+    device.enter(compute::part::sampling);
     device.for_each(static_cast<uint32_t>(group.size()), [&group, &logits, &frame](uint32_t i) {
       draw_one({logits.row(i), logits.cols}, group[i], frame.draw_scratch[i]);
     });

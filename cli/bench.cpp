@@ -1,4 +1,5 @@
-// Checks that a batch gives what its sequences give alone, then measures prompts and generation.
+// Checks that a batch gives what its sequences give alone, then measures prompts and generation,
+// with what the machine could do measured before and after each repetition.
 #include "cli/bench.hpp"
 
 #include "base/random.hpp"
@@ -26,21 +27,24 @@ struct sequence_trace {
 
 class bench_run {
 public:
-  bench_run(program& context, const bench_settings& settings, running_engine& engine)
-      : context_(context), settings_(settings), engine_(engine) {}
+  bench_run(program& context, const bench_settings& settings, running_engine& engine,
+            compute::part_meter& meter, compute::limit_probe& probe)
+      : context_(context), settings_(settings), engine_(engine), meter_(meter), probe_(probe) {}
 
-  result<bench_report> run(const std::vector<uint32_t>& batches) {
+  result<bench_report> run(const std::vector<uint32_t>& batches, double load_s) {
+    report_.load_s = load_s;
     report_.model = engine_.model->name;
     report_.format = settings_.model.quantize == "none" ? "as stored" : settings_.model.quantize;
     report_.device = engine_.executor->description();
     if (auto s = clamp_lengths(); !s.ok()) return fail(s);
     if (auto s = check(*std::max_element(batches.begin(), batches.end())); !s.ok()) return fail(s);
+    limits_ = probe_.measure();
     for (const uint32_t batch : batches) {
-      if (prompt_ > 0)
+      if (prompt_ > 0 && (settings_.mode == "all" || settings_.mode == "pp"))
         if (auto s = measure_prompts(batch); !s.ok()) return fail(s);
     }
     for (const uint32_t batch : batches) {
-      if (generated_ > 1)
+      if (generated_ > 1 && settings_.mode != "pp")
         if (auto s = measure_generation(batch); !s.ok()) return fail(s);
     }
     return std::move(report_);
@@ -75,10 +79,13 @@ private:
     return out;
   }
 
+  // What is measured begins with the submission, or once every sequence has its first token.
   result<std::vector<sequence_trace>> run_batch(const std::vector<std::vector<int32_t>>& prompts,
-                                                uint32_t tokens, time_point& begin) {
+                                                uint32_t tokens, time_point& begin,
+                                                bool generation_alone = false) {
     std::vector<std::unique_ptr<generation>> running;
     begin = context_.clock.now();
+    meter_.restart();
     for (const auto& prompt : prompts) {
       dataflow::generation_request request;
       request.id = "bench";
@@ -91,14 +98,20 @@ private:
         return fail(started);
     }
     std::vector<sequence_trace> out(prompts.size());
+    const auto into = [&out](size_t i) {
+      return [&trace = out[i]](const dataflow::stream_event& event, time_point when) {
+        for (const auto& token : event.tokens) {
+          trace.tokens.push_back(token.token);
+          trace.times.push_back(when);
+        }
+      };
+    };
+    if (generation_alone) {
+      for (size_t i = 0; i < running.size(); ++i) running[i]->run_to_first_token(into(i));
+      meter_.restart();
+    }
     for (size_t i = 0; i < running.size(); ++i) {
-      const auto outcome =
-          running[i]->run_timed([&](const dataflow::stream_event& event, time_point when) {
-            for (const auto& token : event.tokens) {
-              out[i].tokens.push_back(token.token);
-              out[i].times.push_back(when);
-            }
-          });
+      const auto outcome = running[i]->run_timed(into(i));
       if (!outcome.failure.ok()) return fail(outcome.failure);
       if (out[i].tokens.size() != tokens)
         return fail(status_code::corrupt, text("a sequence ended after ", out[i].tokens.size(),
@@ -134,29 +147,30 @@ private:
   }
 
   status measure_prompts(uint32_t batch) {
-    bench_row row{.test = text("pp", prompt_),
-                  .batch = batch,
-                  .tokens = uint64_t{batch} * prompt_,
-                  .tokens_per_s = {}};
+    bench_row row;
+    row.test = text("pp", prompt_);
+    row.batch = batch;
+    row.tokens = uint64_t{batch} * prompt_;
     for (uint32_t i = 0; i < settings_.repetitions; ++i) {
       time_point begin{}, last{};
       const auto traces = run_batch(prompts_of(batch, prompt_), 1, begin);
       if (!traces) return traces.error();
       for (const auto& trace : *traces) last = std::max(last, trace.times.front());
       row.tokens_per_s.push_back(rate(row.tokens, last - begin));
+      account(row, row.tokens);
     }
     return keep(std::move(row));
   }
 
   // From the moment all sequences have their first token: prompts are another test.
   status measure_generation(uint32_t batch) {
-    bench_row row{.test = text("tg", generated_),
-                  .batch = batch,
-                  .tokens = uint64_t{batch} * generated_,
-                  .tokens_per_s = {}};
+    bench_row row;
+    row.test = text("tg", generated_);
+    row.batch = batch;
+    row.tokens = uint64_t{batch} * generated_;
     for (uint32_t i = 0; i < settings_.repetitions; ++i) {
       time_point begin{}, last{};
-      const auto traces = run_batch(prompts_of(batch, opening_tokens), generated_, begin);
+      const auto traces = run_batch(prompts_of(batch, opening_tokens), generated_, begin, true);
       if (!traces) return traces.error();
       for (const auto& trace : *traces) begin = std::max(begin, trace.times.front());
       uint64_t tokens = 0;
@@ -166,8 +180,28 @@ private:
         last = std::max(last, trace.times.back());
       }
       row.tokens_per_s.push_back(rate(tokens, last - begin));
+      account(row, tokens);
     }
     return keep(std::move(row));
+  }
+
+  // Right after a repetition: what the meter has seen, beside what the machine can do now.
+  void account(bench_row& row, uint64_t tokens) {
+    const auto reading = meter_.read();
+    const auto after = probe_.measure();
+    const compute::machine_limits mean{
+        .read_bytes_per_s = (limits_.read_bytes_per_s + after.read_bytes_per_s) / 2,
+        .int8_operations_per_s = (limits_.int8_operations_per_s + after.int8_operations_per_s) / 2};
+    const double seconds = std::chrono::duration<double>(reading.total()).count();
+    const auto share = [seconds](uint64_t amount, double limit) {
+      return seconds > 0 && limit > 0 ? double(amount) / seconds / limit : 0.0;
+    };
+    row.read_share.push_back(share(reading.weight_bytes, mean.read_bytes_per_s));
+    row.integer_share.push_back(share(reading.operations, mean.int8_operations_per_s));
+    row.limits.push_back(mean);
+    row.time += reading;
+    row.tokens_timed += tokens;
+    limits_ = after;
   }
 
   status keep(bench_row row) {
@@ -185,6 +219,9 @@ private:
   program& context_;
   const bench_settings& settings_;
   running_engine& engine_;
+  compute::part_meter& meter_;
+  compute::limit_probe& probe_;
+  compute::machine_limits limits_; // measured last
   bench_report report_;
   uint32_t prompt_ = 0;
   uint32_t generated_ = 0;
@@ -192,10 +229,12 @@ private:
 };
 
 int run_bench(program& context, const bench_settings& settings) {
-  const auto batches = parse_batches(settings.batch);
+  const auto batches = parse_batches(settings.batch, settings.mode);
   if (!batches) return context.complain(batches.error(), exit_usage);
   const uint32_t largest = *std::max_element(batches->begin(), batches->end());
+  compute::part_meter meter(context.clock);
   engine_setup setup{.model = settings.model, .device = settings.device, .engine = settings.engine};
+  setup.meter = &meter;
   setup.engine.prefix_cache = false; // nothing measured may have been computed before
   setup.engine.max_running = std::max(setup.engine.max_running, largest);
   setup.engine.max_queued_requests = std::max(setup.engine.max_queued_requests, largest);
@@ -207,9 +246,15 @@ int run_bench(program& context, const bench_settings& settings) {
         std::clamp(wanted, std::min(64u, model.positions_max), model.positions_max);
     engine.max_running = largest; // memory for as many full sequences, and no more
   };
+  const time_point begin = context.clock.now();
   auto started = start_engine(context, setup);
   if (!started) return context.complain(started.error().why, started.error().code);
-  const auto report = bench_run(context, settings, *started).run(*batches);
+  const double load_s = std::chrono::duration<double>(context.clock.now() - begin).count();
+  const auto options = device_options_of(settings.device);
+  if (!options) return context.complain(options.error().why, options.error().code);
+  const auto probe = compute::limit_probe::make(*options, context.clock);
+  if (!probe) return context.complain(probe.error());
+  const auto report = bench_run(context, settings, *started, meter, **probe).run(*batches, load_s);
   if (!report) return context.complain(report.error());
   (void)context.out.write(settings.json ? report_json(*report) : report_table(*report));
   return context.exit_after_output();
@@ -226,11 +271,19 @@ constexpr command_info info = {
         "first; both\n"
         "count all sequences of a batch. The prefix cache is off.\n"
         "\n"
+        "Before and after every repetition it measures how fast the machine reads memory and "
+        "multiplies\n"
+        "integers; `of read` and `of int8` are the shares of that which reading weights and their "
+        "products\n"
+        "reach. Below is where the time goes: parts of a step, waiting for other threads, and "
+        "messages.\n"
+        "\n"
         "exit codes: 0 done; 1 failed; 2 wrong usage; 3 the model cannot be loaded; 130 ended by "
         "Ctrl-C\n"
         "\n"
         "example:\n"
-        "  troupe bench --model /models/olmoe --quantize int8 -p 512 -n 128 --batch 1,4,16\n",
+        "  troupe bench --model /models/olmoe --quantize int8 -p 512 -n 128 --batch 1,4,16\n"
+        "  troupe bench --model /models/olmoe --quantize int4 --mode batch\n",
 };
 
 } // namespace

@@ -18,16 +18,12 @@ tl::unexpected<setup_failure> failed(status why, int code) {
   return tl::make_unexpected(setup_failure{std::move(why), code});
 }
 
-setup_result<std::unique_ptr<compute::executor>> make_executor(const device_settings& settings) {
-  compute::cpu_options options;
-  options.threads = settings.threads;
-  const auto set = compute::parse_instruction_set(settings.instruction_set);
-  if (!set)
-    return failed(status(status_code::invalid_argument,
-                         text("no such instruction set: ", settings.instruction_set)),
-                  exit_usage);
-  options.set = *set;
-  auto made = compute::make_cpu_executor(options);
+setup_result<std::unique_ptr<compute::executor>> make_executor(const device_settings& settings,
+                                                               compute::part_meter* meter) {
+  auto options = device_options_of(settings);
+  if (!options) return tl::make_unexpected(options.error());
+  options->meter = meter;
+  auto made = compute::make_cpu_executor(*options);
   if (!made) {
     const bool wrong_choice = made.error().code() == status_code::unsupported;
     return failed(made.error().within("--instruction-set"),
@@ -113,10 +109,22 @@ setup_result<std::string> model_directory_of(program& context, const model_setti
   return error ? settings.model : absolute.string();
 }
 
+setup_result<compute::cpu_options> device_options_of(const device_settings& settings) {
+  compute::cpu_options options;
+  options.threads = settings.threads;
+  const auto set = compute::parse_instruction_set(settings.instruction_set);
+  if (!set)
+    return failed(status(status_code::invalid_argument,
+                         text("no such instruction set: ", settings.instruction_set)),
+                  exit_usage);
+  options.set = *set;
+  return options;
+}
+
 setup_result<running_engine> load_only(program& context, const model_settings& model,
-                                       const device_settings& device) {
+                                       const device_settings& device, compute::part_meter* meter) {
   running_engine out;
-  auto executor = make_executor(device);
+  auto executor = make_executor(device, meter);
   if (!executor) return tl::make_unexpected(executor.error());
   out.executor = std::move(*executor);
 
@@ -127,7 +135,7 @@ setup_result<running_engine> load_only(program& context, const model_settings& m
 }
 
 setup_result<running_engine> start_engine(program& context, const engine_setup& setup) {
-  auto out = load_only(context, setup.model, setup.device);
+  auto out = load_only(context, setup.model, setup.device, setup.meter);
   if (!out) return out;
   engine_settings engine = setup.engine;
   if (setup.adjust) setup.adjust(*out->model->description, engine);

@@ -4,6 +4,7 @@
 #include "actors/node.hpp"
 #include "cli/program.hpp"
 #include "cli/settings.hpp"
+#include "compute/cpu_executor.hpp"
 
 #include <functional>
 #include <memory>
@@ -32,6 +33,7 @@ struct engine_setup {
   engine_settings engine;
   // May fit the engine's settings to the model that was loaded.
   std::function<void(const model::description&, engine_settings&)> adjust = nullptr;
+  compute::part_meter* meter = nullptr; // is told where the time goes; must outlive the engine
 };
 
 actors::node_options node_options_of(const engine_settings& settings);
@@ -41,7 +43,10 @@ setup_result<std::string> model_directory_of(program& context, const model_setti
 
 // Executor and model, without an engine. Shows progress and the model's warnings on standard error.
 setup_result<running_engine> load_only(program& context, const model_settings& model,
-                                       const device_settings& device);
+                                       const device_settings& device,
+                                       compute::part_meter* meter = nullptr);
+// What the settings say about the device; `exit_usage` for an instruction set there is none of.
+setup_result<compute::cpu_options> device_options_of(const device_settings& settings);
 
 // An engine's complaint about one of its options, by the name people know it by: that of a flag, or
 // of the same setting in a file.

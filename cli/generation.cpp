@@ -97,19 +97,25 @@ generation_result generation::run(const event_handler& handle) {
   return run_timed([&handle](const dataflow::stream_event& event, time_point) { handle(event); });
 }
 
-generation_result generation::run_timed(const timed_handler& handle) {
+bool generation::hand_next(const timed_handler& handle) {
   using kind = dataflow::stream_event::kind;
-  generation_result out;
-  for (;;) {
-    time_point when{};
-    const auto event = next(when);
-    note(event, when, out);
-    handle(event, when);
-    if (event.what == kind::completed || event.what == kind::failed) break;
-  }
+  time_point when{};
+  const auto event = next(when);
+  note(event, when, so_far_);
+  handle(event, when);
+  over_ = event.what == kind::completed || event.what == kind::failed;
+  return !over_;
+}
+
+void generation::run_to_first_token(const timed_handler& handle) {
+  while (!over_ && so_far_.until_first == duration{}) hand_next(handle);
+}
+
+generation_result generation::run_timed(const timed_handler& handle) {
+  while (!over_) hand_next(handle);
   const std::lock_guard lock(mutex_);
   ended_ = true;
-  return out;
+  return so_far_;
 }
 
 std::string statistics_line(const generation_result& result) {

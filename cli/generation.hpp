@@ -49,6 +49,8 @@ public:
   generation_result run(const event_handler& handle);
   // The same, with the time at which the engine gave the event out.
   generation_result run_timed(const timed_handler& handle);
+  // The same up to the first token of the answer, or the end; run or run_timed hand over the rest.
+  void run_to_first_token(const timed_handler& handle);
   // Any thread; the request then ends soon. Before start: it is cancelled as soon as it starts.
   void cancel();
 
@@ -60,6 +62,8 @@ private:
     std::deque<std::pair<dataflow::stream_event, time_point>> events;
   };
 
+  // Hands over the next event; false when it was the last.
+  bool hand_next(const timed_handler& handle);
   dataflow::stream_event next(time_point& when);
   void note(const dataflow::stream_event& event, time_point when, generation_result& into) const;
 
@@ -71,6 +75,8 @@ private:
   bool cancelled_ = false;
   bool ended_ = false;
   time_point begin_{};
+  generation_result so_far_;
+  bool over_ = false; // the last event has been handed over
 };
 
 // "31 prompt tokens in 0.02 s (1550/s), 80 tokens in 0.35 s (228/s)".

@@ -25,8 +25,9 @@ public:
   cpu_executor(const cpu_options& options, instruction_set set)
       : set_(set),
         bytes_max_(options.allocation_bytes_max),
-        team_(options.threads),
-        kernels_(make_kernels(set, team_)),
+        meter_(options.meter),
+        team_(options.threads, options.meter),
+        kernels_(make_kernels(set, team_, options.meter)),
         queue_(options.jobs_max) {}
 
   result<buffer> allocate(size_t bytes) override;
@@ -41,6 +42,7 @@ public:
 private:
   const instruction_set set_;
   const size_t bytes_max_;
+  part_meter* const meter_;
   std::mutex team_mutex_; // held by whoever uses the team: the owner of the queue, or a load
   thread_team team_;
   std::unique_ptr<kernels> kernels_;
@@ -80,7 +82,9 @@ result<weight_matrix> cpu_executor::load(const matrix_source& source, weight_for
 status cpu_executor::submit(job work, completion done) {
   return queue_.submit({[this, work = std::move(work)] {
                           const std::lock_guard lock(team_mutex_);
+                          if (meter_ != nullptr) meter_->begin_job();
                           work(*kernels_);
+                          if (meter_ != nullptr) meter_->end_job();
                         },
                         std::move(done)});
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compute/executor.hpp"
+#include "compute/part_meter.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,7 @@ struct cpu_options {
   instruction_set set = instruction_set::automatic; // automatic: the widest supported one
   uint32_t jobs_max = 1024;                         // jobs that may wait
   size_t allocation_bytes_max = 0; // largest single allocation; 0: the machine's memory
+  part_meter* meter = nullptr;     // is told where time goes; must outlive the executor
 };
 
 // Fails with `unsupported` where the processor lacks the instruction set asked for.

@@ -196,9 +196,14 @@ struct sigmoid_gate_args {
   matrix_view y;
 };
 
+// What a step's time is accounted to.
+enum class part : uint8_t { other, embedding, attention, router, experts, head, sampling };
+
 class kernels {
 public:
   virtual ~kernels() = default;
+  // What follows, up to the next call or the end of the job, belongs to this part; for measuring.
+  virtual void enter(part) {}
   virtual void embed(const embed_args& args) = 0;
   virtual void rms_norm(const rms_norm_args& args) = 0;
   virtual void matmul(const matmul_args& args) = 0;

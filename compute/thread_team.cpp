@@ -46,8 +46,8 @@ uint32_t processors_allowed() {
   return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
 }
 
-thread_team::thread_team(uint32_t threads)
-    : size_(threads), claims_(std::make_unique<claim[]>(threads)) {
+thread_team::thread_team(uint32_t threads, part_meter* meter)
+    : size_(threads), meter_(meter), claims_(std::make_unique<claim[]>(threads)) {
   TROUPE_CHECK(threads > 0);
   for (uint32_t share = 1; share < size_; ++share) {
     helpers_.emplace_back([this, share] { help(share); });
@@ -80,7 +80,9 @@ void thread_team::run_erased(function work, void* context) {
   // both are sequentially consistent: either it sees the new epoch or we see the sleeper.
   if (sleepers_.load() > 0) epoch_.notify_all();
   for (uint32_t share = 0; share < size_; ++share) try_share(share, epoch);
+  if (meter_ != nullptr) meter_->begin_wait();
   await_shares();
+  if (meter_ != nullptr) meter_->end_wait();
 }
 
 void thread_team::await_shares() {

@@ -1,6 +1,8 @@
 // The threads that share every kernel of a device: the caller and its helpers.
 #pragma once
 
+#include "compute/part_meter.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -17,7 +19,9 @@ namespace troupe::compute {
 // result.
 class thread_team {
 public:
-  explicit thread_team(uint32_t threads);
+  // The meter, where there is one, is told how long runs wait for helpers, and must outlive the
+  // team.
+  explicit thread_team(uint32_t threads, part_meter* meter = nullptr);
   ~thread_team();
   thread_team(const thread_team&) = delete;
   thread_team& operator=(const thread_team&) = delete;
@@ -51,6 +55,7 @@ private:
   void await_shares();
 
   const uint32_t size_;
+  part_meter* const meter_;
   // The current piece of work: written before epoch_ is raised, read only by who claimed a share of
   // that epoch, which keeps the run from returning.
   function work_ = nullptr;

@@ -152,6 +152,7 @@ void latent_attention(const stage& at, const matrix_view& normed, const matrix_v
 } // namespace
 
 void attention_block(kernels& device, const attention_context& context) {
+  device.enter(compute::part::attention);
   const auto& model = *context.model;
   const auto& spec = model.layers[context.layer].attention;
   const auto& weights = *context.weights;

@@ -35,6 +35,7 @@ matrix_view mlp_inner(kernels& device, compute::activation activation,
 void embed_rows(kernels& device, const description& model, const weight_matrix& table,
                 const step_rows& rows, step_buffers& buffers) {
   TROUPE_CHECK(rows.count() <= buffers.limits.rows_max);
+  device.enter(compute::part::embedding);
   const auto hidden = buffers.hidden.first_rows(rows.count());
   device.embed({.table = &table, .ids = rows.tokens, .y = hidden});
   if (model.embedding_multiplier != 1) {
@@ -47,6 +48,7 @@ void dense_block(kernels& device, const description& model, const dense_mlp_weig
   // Only families without dense layers scale what a block adds (and there the router's weights do
   // it).
   TROUPE_CHECK(model.residual_multiplier == 1);
+  device.enter(compute::part::experts);
   const auto inner = mlp_inner(device, model.activation, weights, rows, buffers);
   const auto hidden = buffers.hidden.first_rows(rows);
   device.matmul(
@@ -55,6 +57,7 @@ void dense_block(kernels& device, const description& model, const dense_mlp_weig
 
 void router_choice(kernels& device, const moe_spec& moe, const router_weights& weights,
                    uint32_t rows, step_buffers& buffers) {
+  device.enter(compute::part::router);
   const auto logits = cut(buffers.router_logits, rows, moe.rule.experts);
   const size_t choices = size_t{rows} * moe.rule.top_k;
   device.matmul({.x = buffers.normed.first_rows(rows),
@@ -72,6 +75,7 @@ void router_choice(kernels& device, const moe_spec& moe, const router_weights& w
 void shared_expert(kernels& device, const description& model, const router_weights& weights,
                    uint32_t rows, step_buffers& buffers) {
   if (weights.shared.gate.empty()) return;
+  device.enter(compute::part::experts);
   const auto inner = mlp_inner(device, model.activation, weights.shared, rows, buffers);
   const auto shared = buffers.shared.first_rows(rows);
   device.matmul({.x = inner,
@@ -91,6 +95,7 @@ void shared_expert(kernels& device, const description& model, const router_weigh
 
 void gather_expert_input(kernels& device, std::span<const uint32_t> row_of_slot,
                          step_buffers& buffers) {
+  device.enter(compute::part::experts);
   const auto count = static_cast<uint32_t>(row_of_slot.size());
   TROUPE_CHECK(count <= buffers.expert_input.rows);
   device.gather(
@@ -100,6 +105,7 @@ void gather_expert_input(kernels& device, std::span<const uint32_t> row_of_slot,
 void experts_forward(kernels& device, const description& model, std::span<const expert_run> runs,
                      step_buffers& buffers) {
   if (runs.empty()) return;
+  device.enter(compute::part::experts);
   auto& products = buffers.products;
   const uint32_t inner = runs.front().weights->gate.outputs();
   const auto run_rows = [](const matrix_view& view, const expert_run& run) {
@@ -137,6 +143,7 @@ void experts_forward(kernels& device, const description& model, std::span<const 
 
 void combine_experts(kernels& device, const moe_spec& moe, std::span<const uint32_t> slots,
                      uint32_t rows, step_buffers& buffers) {
+  device.enter(compute::part::experts);
   const size_t choices = size_t{rows} * moe.rule.top_k;
   TROUPE_CHECK(slots.size() == choices);
   const auto hidden = buffers.hidden.first_rows(rows);
@@ -156,6 +163,7 @@ void head_logits(kernels& device, const description& model, const head_weights& 
                  step_buffers& buffers) {
   const auto count = static_cast<uint32_t>(rows.size());
   if (count == 0) return;
+  device.enter(compute::part::head);
   TROUPE_CHECK(count <= buffers.limits.logit_rows_max);
   const auto input = buffers.head_input.first_rows(count),
              logits = buffers.logits.first_rows(count);

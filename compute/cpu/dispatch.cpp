@@ -81,16 +81,19 @@ instruction_set widest_supported() {
   return has_avx2() ? instruction_set::avx2 : instruction_set::reference;
 }
 
-std::unique_ptr<kernels> make_kernels(instruction_set set, thread_team& team) {
+const kernel_table* kernels_of(instruction_set set) {
   TROUPE_CHECK(supported(set) && set != instruction_set::automatic);
 #if defined(__x86_64__)
-  if (set == instruction_set::avx512) {
-    return std::make_unique<team_kernels>(avx512_kernels(), team);
-  }
-  if (set == instruction_set::avx2) return std::make_unique<team_kernels>(avx2_kernels(), team);
+  if (set == instruction_set::avx512) return &avx512_kernels();
+  if (set == instruction_set::avx2) return &avx2_kernels();
 #endif
-  static_cast<void>(team);
-  return std::make_unique<reference_kernels>();
+  return nullptr;
+}
+
+std::unique_ptr<kernels> make_kernels(instruction_set set, thread_team& team, part_meter* meter) {
+  const kernel_table* table = kernels_of(set);
+  if (table == nullptr) return std::make_unique<reference_kernels>(meter);
+  return std::make_unique<team_kernels>(*table, team, meter);
 }
 
 } // namespace troupe::compute

@@ -2,6 +2,7 @@
 #include "compute/cpu/job_queue.hpp"
 
 #include "base/text.hpp"
+#include "compute/job_notice.hpp"
 
 #include <utility>
 
@@ -19,6 +20,7 @@ status job_queue::submit(entry next) {
   }
   entry current;
   while (take(current)) {
+    give_job_notice();
     current.work();
     current.done(status());
     current = entry{}; // captures end here, outside of the lock

@@ -107,6 +107,9 @@ struct kernel_table {
   void (*combine)(const combine_row& row);
   void (*clamp)(const float* x, float limit, uint32_t count, float* y);
   void (*scale)(const float* x, float factor, uint32_t count, float* y);
+  // For measuring what is possible (compute/cpu/kernel_limits.hpp).
+  float (*read_floats)(const float* floats, size_t count);
+  uint64_t (*multiply_integers)(uint64_t rounds, float* result); // result [16]
 };
 
 // Floats of scratch that a tile of `queries` queries needs.

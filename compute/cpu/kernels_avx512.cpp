@@ -1,6 +1,7 @@
 // The kernel templates compiled for AVX-512 with VNNI. No other file may be compiled with these
 // flags, and this one includes no header that others share beyond plain structs.
 #include "compute/cpu/kernel_attention.hpp"
+#include "compute/cpu/kernel_limits.hpp"
 #include "compute/cpu/kernel_math.hpp"
 #include "compute/cpu/kernel_matmul.hpp"
 #include "compute/cpu/simd_avx512.hpp"
@@ -27,6 +28,8 @@ const kernel_table& avx512_kernels() {
       .combine = math::combine,
       .clamp = math::clamp,
       .scale = math::scale,
+      .read_floats = limit_kernels<simd>::read_floats,
+      .multiply_integers = limit_kernels<simd>::multiply_integers,
   };
   return table;
 }

@@ -28,6 +28,7 @@ struct simd {
   static constexpr int score_queries = 1;
   static constexpr int value_queries = 1;
   static constexpr int shared_key_positions = 4;
+  static constexpr int limit_sums = 4;
 
   static f load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
   static f load_halves(const float* low, const float* high) {

@@ -25,6 +25,7 @@ struct simd {
   static constexpr int score_queries = 6; // queries by four vectors of positions
   static constexpr int value_queries = 6; // queries by four vectors of value columns
   static constexpr int shared_key_positions = 16;
+  static constexpr int limit_sums = 12;
 
   static f load(const float* p) { return _mm512_loadu_ps(p); }
   // Two times eight floats from two places.

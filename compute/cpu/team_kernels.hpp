@@ -3,6 +3,7 @@
 
 #include "compute/cpu/kernel_table.hpp"
 #include "compute/kernels.hpp"
+#include "compute/part_meter.hpp"
 #include "compute/route_choice.hpp"
 #include "compute/thread_team.hpp"
 
@@ -15,8 +16,10 @@ namespace troupe::compute {
 // are the same. One job at a time (the executor sees to that), so scratch is kept between calls.
 class team_kernels final : public kernels {
 public:
-  // Both must outlive the kernels.
-  team_kernels(const kernel_table& table, thread_team& team);
+  // All must outlive the kernels; no meter: nobody measures.
+  team_kernels(const kernel_table& table, thread_team& team, part_meter* meter);
+
+  void enter(part next) override;
 
   void embed(const embed_args& args) override;
   void rms_norm(const rms_norm_args& args) override;
@@ -92,6 +95,7 @@ private:
 
   const kernel_table& table_;
   thread_team& team_;
+  part_meter* const meter_;
   std::vector<share_scratch> scratch_; // by share
   std::vector<product> products_;
   std::vector<quantised_input> inputs_;

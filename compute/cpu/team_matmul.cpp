@@ -73,6 +73,8 @@ void team_kernels::collect_inputs(std::span<const matmul_args> parts) {
       }
       p.input = static_cast<uint32_t>(inputs_.size() - 1);
     }
+    if (meter_ != nullptr)
+      meter_->add_product(part.w->bytes(), uint64_t{2} * part.y.rows * part.y.cols * part.x.cols);
     products_.push_back(p);
   }
   reserve(quantised_, blocks * quant_block);

@@ -19,8 +19,12 @@ uint64_t steps(const matrix_view& y) {
 
 } // namespace
 
-team_kernels::team_kernels(const kernel_table& table, thread_team& team)
-    : table_(table), team_(team), scratch_(team.size()) {}
+team_kernels::team_kernels(const kernel_table& table, thread_team& team, part_meter* meter)
+    : table_(table), team_(team), meter_(meter), scratch_(team.size()) {}
+
+void team_kernels::enter(part next) {
+  if (meter_ != nullptr) meter_->enter(next);
+}
 
 float* team_kernels::scratch_floats(uint32_t share, size_t count) {
   buffer& floats = scratch_[share].floats;

@@ -3,11 +3,18 @@
 #pragma once
 
 #include "compute/kernels.hpp"
+#include "compute/part_meter.hpp"
 
 namespace troupe::compute {
 
 class reference_kernels final : public kernels {
 public:
+  // The meter, where there is one, must outlive the kernels.
+  explicit reference_kernels(part_meter* meter = nullptr) : meter_(meter) {}
+
+  void enter(part next) override {
+    if (meter_ != nullptr) meter_->enter(next);
+  }
   void embed(const embed_args& args) override;
   void rms_norm(const rms_norm_args& args) override;
   void matmul(const matmul_args& args) override;
@@ -24,6 +31,9 @@ public:
   void scale(const scale_args& args) override;
   void sigmoid_gate(const sigmoid_gate_args& args) override;
   void for_each(uint32_t count, const std::function<void(uint32_t)>& body) override;
+
+private:
+  part_meter* const meter_;
 };
 
 } // namespace troupe::compute

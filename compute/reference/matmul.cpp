@@ -78,6 +78,8 @@ void block_product(const matmul_args& args) {
 void reference_kernels::matmul(const matmul_args& args) {
   check_args(args);
   if (args.y.rows == 0) return;
+  if (meter_ != nullptr)
+    meter_->add_product(args.w->bytes(), uint64_t{2} * args.y.rows * args.y.cols * args.x.cols);
   if (args.w->layout().quantised()) {
     block_product(args);
   } else {

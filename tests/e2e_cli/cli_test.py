@@ -374,7 +374,18 @@ class bench_test(cli_case):
         for row in report["results"]:
             self.assertGreater(row["min_tokens_per_s"], 0)
             self.assertLessEqual(row["min_tokens_per_s"], row["median_tokens_per_s"])
+            self.assertAlmostEqual(sum(row["time_shares"].values()), 1)
+            self.assertGreater(row["time_shares"]["experts"], 0)
+            self.assertGreater(row["possible_read_bytes_per_s"], 0)
+            self.assertGreater(row["share_of_read"], 0)
         self.assertEqual(report["checked_sequences"], 3)
+
+    def test_a_mode_leaves_the_others_out(self):
+        for mode, batch, tests in (("pp", "2", [("pp16", 2)]), ("tg", "2", [("tg8", 2)]),
+                                   ("batch", "1,2", [("tg8", 1), ("tg8", 2)])):
+            outcome = run("bench", "-p", "16", "-n", "8", "-r", "1", "--mode", mode, "--batch", batch, "--json")
+            report = json.loads(self.expect(outcome, 0))
+            self.assertEqual([(row["test"], row["batch"]) for row in report["results"]], tests)
 
     def test_lengths_are_shortened_aloud(self):
         outcome = run("bench", "-p", "5000", "-n", "4", "-r", "1")
