@@ -35,7 +35,7 @@ void set_missing() {
 
 // -- before any library begins: no library may be called, and no sanitizer is ready
 
-#define TROUPE_BARE [[gnu::no_sanitize("address", "undefined", "thread")]]
+#define TROUPE_BARE __attribute__((no_sanitize("address", "undefined", "thread")))
 
 // Of "NAME=VALUE", whether it is this name.
 TROUPE_BARE bool is_variable(const char* entry, const char* name) {
