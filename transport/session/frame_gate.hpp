@@ -41,13 +41,16 @@ inline void seal_frame(const aead_key* key, const frame_head& head,
   if (!header.empty()) std::memcpy(out + payload.size(), header.data(), header.size());
 }
 
-// `Body` is whatever keeps the bytes of a frame until its turn comes.
+// `Body` is whatever keeps the bytes of a frame until its turn comes, and says its size().
 template <class Body>
 class frame_gate {
 public:
   struct limits {
     uint64_t window = 256; // numbers ahead of the next one that may wait
     uint64_t frame_bytes_max = 0;
+    // Of frames that are expected or wait for earlier ones. The one whose turn it is may come
+    // beside them: so a peer makes us hold at most this and one frame.
+    uint64_t held_bytes_max = UINT64_MAX;
   };
   struct frame {
     frame_head head;
@@ -57,23 +60,32 @@ public:
   // key: null when frames travel in clear. It must outlive the gate.
   frame_gate(const aead_key* key, limits bounds) : key_(key), bounds_(bounds) {}
 
-  // May this frame be read at all? Before its body is here.
+  // May memory be taken for this frame? Before its body is looked at.
   frame_verdict admit(const frame_head& head, uint64_t body_bytes) const {
-    const uint64_t least = uint64_t{head.header_bytes} + seal_bytes(key_ != nullptr);
-    if (body_bytes < least) return frame_verdict::truncated;
-    if (body_bytes - seal_bytes(key_ != nullptr) > bounds_.frame_bytes_max)
+    const auto verdict = check(head, body_bytes);
+    if (verdict == frame_verdict::fresh && head.sequence != next_ &&
+        held_bytes_ + body_bytes > bounds_.held_bytes_max)
       return frame_verdict::oversized;
-    if (head.sequence < next_ || waiting_.count(head.sequence) != 0) return frame_verdict::replayed;
-    if (head.sequence - next_ >= bounds_.window) return frame_verdict::forged;
-    return frame_verdict::fresh;
+    return verdict;
+  }
+
+  // A frame that admit() found fresh, and whose body is to come.
+  void expect(const frame_head& head, uint64_t body_bytes) {
+    expected_.emplace(head.sequence, body_bytes);
+    held_bytes_ += body_bytes;
+  }
+  // It is here, or does not come: open() is next, when it is here.
+  void came(const frame_head& head) {
+    const auto node = expected_.extract(head.sequence);
+    if (!node.empty()) held_bytes_ -= node.mapped();
   }
 
   // Checks the seal and writes the plain body to out, which may be the sealed one. When fresh, the
   // caller goes on with insert().
   frame_verdict open(const frame_head& head, std::span<const std::byte> body,
                      std::byte* out) const {
-    if (const auto admitted = admit(head, body.size()); admitted != frame_verdict::fresh)
-      return admitted;
+    if (const auto checked = check(head, body.size()); checked != frame_verdict::fresh)
+      return checked;
     if (key_ == nullptr) {
       if (out != body.data() && !body.empty()) std::memcpy(out, body.data(), body.size());
       return frame_verdict::fresh;
@@ -84,6 +96,7 @@ public:
 
   // A frame that open() found fresh.
   void insert(const frame_head& head, Body body) {
+    held_bytes_ += body.size();
     waiting_.emplace(head.sequence, frame{head, std::move(body)});
   }
 
@@ -93,18 +106,33 @@ public:
     if (first == waiting_.end() || first->first != next_) return std::nullopt;
     std::optional<frame> out(std::move(first->second));
     waiting_.erase(first);
+    held_bytes_ -= out->body.size();
     ++next_;
     return out;
   }
 
   uint64_t next() const { return next_; }
   size_t waiting() const { return waiting_.size(); }
+  uint64_t held_bytes() const { return held_bytes_; }
 
 private:
+  frame_verdict check(const frame_head& head, uint64_t body_bytes) const {
+    const uint64_t least = uint64_t{head.header_bytes} + seal_bytes(key_ != nullptr);
+    if (body_bytes < least) return frame_verdict::truncated;
+    if (body_bytes - seal_bytes(key_ != nullptr) > bounds_.frame_bytes_max)
+      return frame_verdict::oversized;
+    if (head.sequence < next_ || waiting_.count(head.sequence) != 0 ||
+        expected_.count(head.sequence) != 0)
+      return frame_verdict::replayed;
+    if (head.sequence - next_ >= bounds_.window) return frame_verdict::forged;
+    return frame_verdict::fresh;
+  }
+
   const aead_key* key_;
   limits bounds_;
-  uint64_t next_ = 0;
-  std::map<uint64_t, frame> waiting_; // by number; each at least next_
+  uint64_t next_ = 0, held_bytes_ = 0;
+  std::map<uint64_t, uint64_t> expected_; // bytes by number
+  std::map<uint64_t, frame> waiting_;     // by number; each at least next_
 };
 
 } // namespace troupe::transport

@@ -93,11 +93,12 @@ std::optional<lanes::frame> lanes::next(const std::string& peer) {
   if (!first->sealed.load(std::memory_order_acquire)) return std::nullopt;
   if (!from.posted.empty() &&
       (first->head.sequence - from.posted.begin()->first >= options_.window ||
-       from.posted_bytes + first->bytes > options_.posted_bytes_max))
+       from.posted_offset - from.posted.begin()->second.begin + first->bytes >
+           options_.posted_bytes_max))
     return std::nullopt;
   std::optional<frame> out(std::in_place, frame{first->head, std::move(first->body)});
-  from.posted.emplace(out->head.sequence, first->bytes);
-  from.posted_bytes += first->bytes;
+  from.posted.emplace(out->head.sequence, lane::span{from.posted_offset, first->bytes});
+  from.posted_offset += first->bytes;
   from.posted_end = out->head.sequence + 1;
   from.queue.pop_front();
   return out;
@@ -110,8 +111,7 @@ void lanes::taken(const std::string& peer, uint64_t sequence, bool taken) {
   lane& from = found->second;
   const auto at = from.posted.find(sequence);
   if (at == from.posted.end()) return;
-  from.posted_bytes -= at->second;
-  from.bytes -= at->second;
+  from.bytes -= at->second.bytes;
   from.posted.erase(at);
   if (!taken) ++counters_.dropped_peer_lost;
   if (!from.queue.empty()) work_.store(true);

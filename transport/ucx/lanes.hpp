@@ -35,7 +35,9 @@ struct lane_target {
 struct lane_options {
   endpoint_options bounds;
   uint64_t window = 128; // numbers from the oldest frame that is not taken to the newest one posted
-  uint64_t posted_bytes_max = uint64_t{32} << 20; // given to the worker, unless it is one frame
+  // From the oldest frame that is not taken to the newest one posted, unless it is one frame: what
+  // the peer has to hold when that one is late.
+  uint64_t posted_bytes_max = uint64_t{32} << 20;
 };
 
 // Any thread, unless said otherwise.
@@ -78,8 +80,12 @@ private:
     lane_target target;
     uint64_t next_sequence = 0, posted_end = 0;
     std::deque<std::shared_ptr<pending>> queue; // shared with the senders that seal them
-    std::map<uint64_t, uint64_t> posted;        // bytes by sequence
-    uint64_t posted_bytes = 0, bytes = 0;
+    struct span {
+      uint64_t begin, bytes; // of all bytes of this lane
+    };
+    std::map<uint64_t, span> posted; // by sequence
+    uint64_t posted_offset = 0;      // bytes posted so far
+    uint64_t bytes = 0;              // queued and posted
     size_t frames() const { return queue.size() + posted.size(); }
   };
 

@@ -43,8 +43,7 @@ struct session {
   std::unique_ptr<ucx_worker> worker; // from the acceptance on
   bool worker_asleep = false;         // armed: epoll says when it has work
   time_point worker_busy{}, up_at{};
-  bool shut = false;          // the ports of the worker
-  uint64_t offered_bytes = 0; // of large frames on their way to us
+  bool shut = false; // the ports of the worker
   uint32_t bad_frames = 0, silent_beats = 0, stalled_beats = 0;
   uint64_t frames_taken = 0;         // by the peer, as it says
   bool probed = false;               // our first frame is on its way

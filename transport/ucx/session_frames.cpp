@@ -4,12 +4,6 @@
 #include "base/text.hpp"
 
 namespace troupe::transport {
-namespace {
-
-constexpr uint64_t offered_bytes_slack = uint64_t{64} << 20;
-
-} // namespace
-
 void ucx_endpoint_core::send_frame(session& s, lanes::frame frame) {
   s.worker_asleep = false;
   s.worker_busy = now_;
@@ -77,16 +71,11 @@ bool ucx_endpoint_core::frame_offered(uint64_t tag, std::span<const std::byte> h
   const auto head = decode_frame_head(head_bytes);
   session* s = session_of(tag, head);
   if (s == nullptr) return false;
-  auto verdict = s->gate->admit(*head, body_bytes);
-  // More than a peer may have under way: it does not keep to its own bounds.
-  if (verdict == frame_verdict::fresh &&
-      s->offered_bytes > lane_options{}.posted_bytes_max + offered_bytes_slack)
-    verdict = frame_verdict::oversized;
-  if (verdict != frame_verdict::fresh) {
+  if (const auto verdict = s->gate->admit(*head, body_bytes); verdict != frame_verdict::fresh) {
     count_bad(s, verdict);
     return false;
   }
-  s->offered_bytes += body_bytes;
+  s->gate->expect(*head, body_bytes);
   return true;
 }
 
@@ -95,7 +84,7 @@ void ucx_endpoint_core::frame_fetched(uint64_t tag, std::span<const std::byte> h
   const auto head = decode_frame_head(head_bytes);
   session* s = session_of(tag, head);
   if (s == nullptr) return;
-  s->offered_bytes -= body.size();
+  s->gate->came(*head);
   if (const auto verdict = s->gate->open(*head, body.bytes(), body.data());
       verdict != frame_verdict::fresh)
     return count_bad(s, verdict);

@@ -15,9 +15,11 @@
 namespace troupe::transport {
 namespace {
 
-constexpr size_t strangers_max = 64;   // connections that have not proven anything yet
-constexpr size_t askers_max = 16;      // sessions that fetch the description
-constexpr uint64_t window_slack = 128; // of the receiver beyond the sender's window
+constexpr size_t strangers_max = 64; // connections that have not proven anything yet
+constexpr size_t askers_max = 16;    // sessions that fetch the description
+// Of the receiver beyond what senders keep to.
+constexpr uint64_t window_slack = 128;
+constexpr uint64_t held_bytes_slack = uint64_t{64} << 20;
 
 } // namespace
 
@@ -163,8 +165,10 @@ void ucx_endpoint_core::take_handshake(session& s, std::span<const std::byte> re
     s.open = std::make_shared<const aead_key>(std::move(keys.frames_in));
   }
   s.gate.emplace(s.open.get(),
-                 frame_gate<frame_buffer>::limits{lane_options{}.window + window_slack,
-                                                  options_.bounds.frame_bytes_max});
+                 frame_gate<frame_buffer>::limits{
+                     .window = lane_options{}.window + window_slack,
+                     .frame_bytes_max = options_.bounds.frame_bytes_max,
+                     .held_bytes_max = lane_options{}.posted_bytes_max + held_bytes_slack});
   const bool asks = s.shake->purpose() == session_purpose::description;
   s.shake.reset();
   if (s.initiated) {

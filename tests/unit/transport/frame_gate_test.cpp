@@ -34,6 +34,10 @@ protected:
   }
   // As an endpoint does it.
   frame_verdict give(frame_gate<bytes>& to, const wire_frame& frame) {
+    const auto verdict = to.admit(frame.head, frame.body.size());
+    return verdict == frame_verdict::fresh ? give_body(to, frame) : verdict;
+  }
+  frame_verdict give_body(frame_gate<bytes>& to, const wire_frame& frame) {
     bytes out(frame.body.size());
     const auto verdict = to.open(frame.head, frame.body, out.data());
     if (verdict == frame_verdict::fresh) to.insert(frame.head, std::move(out));
@@ -88,6 +92,31 @@ TEST_P(frame_gate_test, holds_a_bounded_number_of_frames) {
   ASSERT_EQ(give(to, make(0)), frame_verdict::fresh);
   ASSERT_TRUE(to.take().has_value());
   EXPECT_EQ(give(to, make(16)), frame_verdict::fresh);
+}
+
+TEST_P(frame_gate_test, holds_a_bounded_number_of_bytes) {
+  frame_gate<bytes> to(key(), {.window = 16, .frame_bytes_max = 1000, .held_bytes_max = 3000});
+  for (const uint64_t sequence : {1, 2}) // here, but early
+    ASSERT_EQ(give(to, make(sequence, 900)), frame_verdict::fresh);
+  const auto offered = make(3, 900);
+  ASSERT_EQ(to.admit(offered.head, offered.body.size()), frame_verdict::fresh);
+  to.expect(offered.head, offered.body.size()); // memory for it is taken
+  EXPECT_EQ(to.admit(offered.head, offered.body.size()), frame_verdict::replayed);
+  EXPECT_EQ(give(to, make(4, 900)), frame_verdict::oversized);
+  EXPECT_LE(to.held_bytes(), 3000u);
+  // The one that the others wait for always comes in, once.
+  const auto first = make(0, 900);
+  ASSERT_EQ(to.admit(first.head, first.body.size()), frame_verdict::fresh);
+  to.expect(first.head, first.body.size());
+  EXPECT_EQ(to.admit(first.head, first.body.size()), frame_verdict::replayed);
+  EXPECT_LE(to.held_bytes(), 3000u + 1000u);
+  for (const auto& each : {offered, first}) { // what was expected is not refused any more
+    to.came(each.head);
+    EXPECT_EQ(give_body(to, each), frame_verdict::fresh);
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(to.take().has_value());
+  EXPECT_EQ(to.held_bytes(), 0u);
+  EXPECT_EQ(give(to, make(4, 900)), frame_verdict::fresh);
 }
 
 TEST_P(frame_gate_test, refuses_what_is_too_long_or_too_short) {
