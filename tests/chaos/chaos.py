@@ -97,7 +97,8 @@ def report(options, load, injector, usage_table):
 async def run(options, folder):
     expected = await undisturbed(options.program, options.requests, options.tokens)
     kind_of_cluster = netns_cluster.NetnsCluster if options.netns else DevCluster
-    cluster = kind_of_cluster(options.program, folder, options.nodes, options.up)
+    more = {"slow_links": "delay" in kinds_of(options)} if options.netns else {}
+    cluster = kind_of_cluster(options.program, folder, options.nodes, options.up, **more)
     try:
         cluster.up()
         faults = [] if options.no_faults else plan(options.seed, options.nodes, options.seconds, kinds_of(options))
@@ -132,7 +133,10 @@ async def run(options, folder):
 
 def main():
     options = arguments()
-    if options.netns and (why := netns_cluster.why_not()):
+    why = netns_cluster.why_not() if options.netns else ""
+    if options.netns and not why and "delay" in kinds_of(options):
+        why = netns_cluster.why_no_delays()
+    if why:
         print(f"chaos: {why}", file=sys.stderr)
         return SKIPPED
     try:

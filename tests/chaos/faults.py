@@ -24,8 +24,9 @@ class Fault:
 # Weights as in a bad month: processes die more often than anything else.
 KINDS = {"kill": 5, "pause": 3, "drain": 2, "join": 2}
 # … and on links, where nodes have some of their own.
-LINK_KINDS = {"cut": 4, "loss": 3}
+LINK_KINDS = {"cut": 4, "loss": 3, "delay": 3}
 LOSS_PERCENT = 20
+DELAY_MS, JITTER_MS = 60, 20  # each way
 
 
 def plan(seed, nodes, seconds, kinds=None):
@@ -148,6 +149,10 @@ class Injector:
             self.cluster.lose(name, LOSS_PERCENT)
             await asyncio.sleep(fault.lasts_s)
             self.cluster.lose(name, 0)
+        elif fault.kind == "delay":
+            self.cluster.delay(name, DELAY_MS, JITTER_MS)
+            await asyncio.sleep(fault.lasts_s)
+            self.cluster.delay(name, 0, 0)
         fault.over = time.monotonic()
 
     async def wait_until_well(self):

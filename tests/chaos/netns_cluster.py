@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 
 from dev_cluster import ClusterFailed, DevCluster
@@ -28,6 +29,23 @@ def why_not():
     return "" if rules.returncode == 0 else f"nft: {rules.stderr.strip()}"
 
 
+def has_netem():
+    """Whether this kernel can make a link slow by itself."""
+    device = f"trprobe{os.getpid() % 10000}"
+    if subprocess.run(["ip", "link", "add", device, "type", "dummy"], capture_output=True).returncode != 0:
+        return False
+    done = subprocess.run(["tc", "qdisc", "add", "dev", device, "root", "netem", "delay", "1ms"], capture_output=True)
+    subprocess.run(["ip", "link", "del", device], check=False)
+    return done.returncode == 0
+
+
+def why_no_delays():
+    """Why links cannot be made slow here; empty: they can."""
+    if (shutil.which("tc") and has_netem()) or os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return ""
+    return "this kernel has neither netem nor /dev/net/tun: links cannot be made slow"
+
+
 def sh(words):
     done = subprocess.run(words.split(), capture_output=True, text=True)
     if done.returncode != 0:
@@ -35,8 +53,9 @@ def sh(words):
 
 
 class NetnsCluster(DevCluster):
-    def __init__(self, program, folder, nodes, extra=()):
+    def __init__(self, program, folder, nodes, extra=(), slow_links=False):
         super().__init__(program, folder, nodes, extra)
+        self.cables = {} if slow_links and not has_netem() else None  # our own, where the kernel's cannot be slow
         self.names = [f"n{i}" for i in range(nodes)]
         self.tag = f"tr{os.getpid() % 10000}"
         self.processes, self.logs = {}, {}
@@ -77,11 +96,23 @@ class NetnsCluster(DevCluster):
     def _make_space(self, name):
         space, outer = self._space(name), f"{self.tag}{name}"
         sh(f"ip netns add {space}")
-        sh(f"ip link add {outer} type veth peer name eth0 netns {space}")
+        if self.cables is None:
+            sh(f"ip link add {outer} type veth peer name eth0 netns {space}")
+        else:
+            self._lay_cable(name, outer, space)
         sh(f"ip link set {outer} master {self.tag}br up")
         sh(f"ip netns exec {space} ip link set lo up")
         sh(f"ip netns exec {space} ip addr add {self.address(name)}/24 dev eth0")
         sh(f"ip netns exec {space} ip link set eth0 up")
+
+    def _lay_cable(self, name, outer, space):
+        inner = f"{outer}i"
+        words = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "slow_link.py"), outer, inner]
+        self.cables[name] = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.cables[name].stdout.readline() != "ready\n":
+            raise ClusterFailed(f"no TAP devices {outer} and {inner}")
+        sh(f"ip link set {inner} netns {space}")
+        sh(f"ip netns exec {space} ip link set {inner} name eth0")
 
     def _start(self, name, form=False):
         words = ["ip", "netns", "exec", self._space(name), self.program, "node", "--cluster",
@@ -127,6 +158,17 @@ class NetnsCluster(DevCluster):
     def cut(self, name, away):
         sh(f"ip link set {self.tag}{name} {'down' if away else 'up'}")
 
+    def delay(self, name, delay_ms, jitter_ms):
+        """Every packet from and to the node is late by so much; 0: none any more."""
+        if self.cables is not None:
+            self.cables[name].stdin.write(f"{delay_ms} {jitter_ms}\n")
+            return self.cables[name].stdin.flush()
+        for where, device in (("", f"{self.tag}{name}"), (f"ip netns exec {self._space(name)} ", "eth0")):
+            if delay_ms == 0:
+                sh(f"{where}tc qdisc del dev {device} root")
+            else:
+                sh(f"{where}tc qdisc replace dev {device} root netem delay {delay_ms}ms {jitter_ms}ms")
+
     def lose(self, name, percent):
         """Drops so many of the packets that come in; 0: none any more."""
         space = self._space(name)
@@ -140,6 +182,9 @@ class NetnsCluster(DevCluster):
         for name, process in self.processes.items():
             process.kill()
             process.wait()
+        for cable in (self.cables or {}).values():
+            cable.kill()
+            cable.wait()
         for name in self.names:
             subprocess.run(["ip", "netns", "del", self._space(name)], capture_output=True)
             subprocess.run(["ip", "link", "del", f"{self.tag}{name}"], capture_output=True)
