@@ -13,6 +13,7 @@
 
 #include <deque>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace troupe::actors {
@@ -21,11 +22,12 @@ namespace troupe::actors {
 struct votes_stored {
   uint64_t ticket = 0;
   bool stored = false;
+  std::string why; // not stored
 };
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, votes_stored& x) {
-  return f(caf::meta::type_name("votes_stored"), x.ticket, x.stored);
+  return f(caf::meta::type_name("votes_stored"), x.ticket, x.stored, x.why);
 }
 
 namespace {
@@ -106,7 +108,7 @@ struct coordinator_actor_state {
     const auto ticket = ++last_ticket;
     options.keep_votes(acceptor->state(),
                        [to = caf::actor_cast<self_type>(self), ticket](const status& s) {
-                         caf::anon_send(to, votes_stored{ticket, s.ok()});
+                         caf::anon_send(to, votes_stored{ticket, s.ok(), s.why()});
                        });
   }
 
@@ -114,6 +116,7 @@ struct coordinator_actor_state {
     if (in.stored) {
       options.trace->hit("votes.stored", in.ticket);
       stored_ticket = std::max(stored_ticket, in.ticket);
+      if (std::exchange(silenced, false)) log::info("this voter stores its votes again");
       while (!held.empty() && held.front().ticket <= stored_ticket) {
         send(held.front().to, std::move(held.front().body));
         held.pop_front();
@@ -122,7 +125,8 @@ struct coordinator_actor_state {
     }
     // What is not durable is not said. The newest state contains the older ones, so another try
     // covers all of them; it comes with the next tick.
-    log::error("this voter cannot store its votes; it stays silent until it can");
+    if (!std::exchange(silenced, true))
+      log::error(text("this voter cannot store its votes; it stays silent until it can: ", in.why));
     store_failed = true;
   }
 
@@ -310,6 +314,7 @@ struct coordinator_actor_state {
   uint64_t last_ticket = 0;
   uint64_t stored_ticket = 0;
   bool store_failed = false;
+  bool silenced = false; // said, until votes are stored again
 };
 
 self_type::behavior_type coordinator_behavior(coordinator_actor_state::self_pointer self,

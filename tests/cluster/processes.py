@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -37,6 +38,18 @@ def alive(pid):
         return False
 
 
+def free_ports(count):
+    """Ports that nobody listens at just now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
 class Door:
     """The HTTP server of one node."""
 
@@ -58,6 +71,13 @@ class Door:
 
     def get(self, path, key=None):
         return self.ask("GET", path, key=key)
+
+    def page(self, key):
+        """/admin/cluster"""
+        status, text = self.get("/admin/cluster", key)
+        if status != 200:
+            raise AssertionError(f"{self.host} answers {status}: {text}")
+        return json.loads(text)
 
     def complete(self, **options):
         status, text = self.ask("POST", "/v1/completions", {"model": "tales", **options})
@@ -214,9 +234,7 @@ class Cluster:
         return (self.folder / "admin.key").read_text().strip()
 
     def page(self, name):
-        status, text = self.door(name).get("/admin/cluster", self.key())
-        assert status == 200, text
-        return json.loads(text)
+        return self.door(name).page(self.key())
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")
