@@ -101,13 +101,22 @@ struct matmul_kernels {
     }
   }
 
+  // R rows from `row` on, P panels from `panel` on.
   template <class W, int R, int P>
   static void block_step(const block_tile& t, uint32_t row, uint32_t panel) {
-    f sums[R][P];
+    // Sums are in registers where these are enough for them beside the integer ones.
+    constexpr bool in_registers = R * P <= S::block_sums_kept;
+    f kept[in_registers ? R : 1][in_registers ? P : 1];
+    alignas(64) float stored[in_registers ? 1 : R * P * 16];
+    if constexpr (in_registers) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
+      for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) sums[r][p] = S::set(0.0f);
+        for (int p = 0; p < P; ++p) kept[r][p] = S::set(0.0f);
+      }
+    } else {
+#pragma GCC unroll 32
+      for (int n = 0; n < R * P; ++n) S::store(stored + n * 16, S::set(0.0f));
     }
     const size_t x_stride = size_t{t.blocks} * 32;
     const size_t octet_step = t.width * W::octet_bytes;
@@ -147,13 +156,25 @@ struct matmul_kernels {
         for (int r = 0; r < R; ++r) {
           const size_t at = block + size_t(r) * t.blocks;
           const f dot = dots[r][p].finish(t.x_sums[at]);
-          sums[r][p] = S::fma(dot, S::mul(S::set(t.x_scales[at]), scale), sums[r][p]);
+          const f both = S::mul(S::set(t.x_scales[at]), scale);
+          if constexpr (in_registers) {
+            kept[r][p] = S::fma(dot, both, kept[r][p]);
+          } else {
+            float* sum = stored + (r * P + p) * 16;
+            S::store(sum, S::fma(dot, both, S::load(sum)));
+          }
         }
       }
       scales += t.width * 16;
     }
     for (int r = 0; r < R; ++r) {
-      for (int p = 0; p < P; ++p) finish(t.out, row + r, (panel + p) * 16, sums[r][p]);
+      for (int p = 0; p < P; ++p) {
+        if constexpr (in_registers) {
+          finish(t.out, row + r, (panel + p) * 16, kept[r][p]);
+        } else {
+          finish(t.out, row + r, (panel + p) * 16, S::load(stored + (r * P + p) * 16));
+        }
+      }
     }
   }
 
@@ -163,11 +184,23 @@ struct matmul_kernels {
     if constexpr (R > 1) block_rows<W, R - 1, P>(t, row, panel);
   }
 
+  // All rows from `row` on, of which there are at most R, in one pass over the weights.
+  template <class W, int R>
+  static void block_last_rows(const block_tile& t, uint32_t row) {
+    if (row + R == t.rows) return block_step<W, R, 4>(t, row, 0);
+    if constexpr (R > 1) block_last_rows<W, R - 1>(t, row);
+  }
+
+  // Few rows, as the experts of a batch have them, read their weights from memory once.
   template <class W>
   static void block_product(const block_tile& t) {
-    constexpr uint32_t most_wide = S::block_rows_wide;
-    if (t.width == 4 && (most_wide > 1 || t.rows == 1)) {
-      block_rows<W, S::block_rows_wide, 4>(t, 0, 0);
+    constexpr uint32_t most_last = S::block_rows_last;
+    if (t.width == 4 && (most_last > 1 || t.rows == 1)) {
+      uint32_t row = 0;
+      for (; t.rows - row > most_last; row += S::block_rows_wide) {
+        block_step<W, S::block_rows_wide, 4>(t, row, 0);
+      }
+      block_last_rows<W, S::block_rows_last>(t, row);
       return;
     }
     for (uint32_t panel = 0; panel < t.width; ++panel) {

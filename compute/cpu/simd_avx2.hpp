@@ -24,7 +24,9 @@ struct simd {
   static constexpr int rows_wide = 1;
   static constexpr int rows_narrow = 6;
   static constexpr int block_rows_wide = 1; // the same for the block formats
+  static constexpr int block_rows_last = 1;
   static constexpr int block_rows_narrow = 2;
+  static constexpr int block_sums_kept = 16;
   static constexpr int score_queries = 1;
   static constexpr int value_queries = 1;
   static constexpr int shared_key_positions = 4;

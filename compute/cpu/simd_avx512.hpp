@@ -20,7 +20,9 @@ struct simd {
   // Register blocking of the products and of attention; only speed depends on these.
   static constexpr int rows_wide = 6;       // rows by four panels: 24 sums
   static constexpr int rows_narrow = 6;     // rows by one panel
-  static constexpr int block_rows_wide = 3; // the same for the block formats
+  static constexpr int block_rows_wide = 4; // the same for the block formats
+  static constexpr int block_rows_last = 6; // in one pass, where no more are left
+  static constexpr int block_sums_kept = 12;
   static constexpr int block_rows_narrow = 6;
   static constexpr int score_queries = 6; // queries by four vectors of positions
   static constexpr int value_queries = 6; // queries by four vectors of value columns

@@ -19,10 +19,10 @@ struct shape {
   uint32_t rows, outputs, inputs;
 };
 
-// Edges of every blocking: rows 6, columns 16 and 64, blocks of 32, chunks of 96 rows.
+// Edges of every blocking: rows 4 and 6, columns 16 and 64, blocks of 32, chunks of 96 rows.
 std::vector<shape> shapes() {
   std::vector<shape> made;
-  for (const uint32_t rows : {0u, 1u, 2u, 3u, 5u, 6u, 7u, 13u}) {
+  for (const uint32_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 9u, 10u, 13u}) {
     for (const uint32_t outputs : {1u, 15u, 17u, 64u, 65u, 112u}) {
       for (const uint32_t inputs : {1u, 31u, 32u, 33u, 100u})
         made.push_back({rows, outputs, inputs});
