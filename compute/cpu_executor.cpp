@@ -71,7 +71,7 @@ result<weight_matrix> cpu_executor::load(const matrix_source& source, weight_for
   team_.run([&](uint32_t share) {
     const auto begin = static_cast<uint32_t>(panels * share / team_.size());
     const auto end = static_cast<uint32_t>(panels * (share + 1) / team_.size());
-    statuses[share] = pack_panels(source, begin, end, *made);
+    statuses[share] = pack_panels(source, begin, end, *made, kernels_of(set_));
   });
   for (const status& s : statuses) {
     if (!s.ok()) return fail(s); // the first in row order, whoever found it

@@ -1,9 +1,11 @@
 // Packing of stored matrices: a panel's 16 rows are widened into a tile of a few hundred inputs,
 // checked, and written out in the order the kernels read. Plain scalar code without fused
-// operations, so a weight packs to the same bytes on every machine.
+// operations, so a weight packs to the same bytes on every machine; the vector kernels of block
+// formats do the same operations.
 #include "compute/weight.hpp"
 
 #include "base/text.hpp"
+#include "compute/cpu/kernel_table.hpp"
 #include "compute/quantise.hpp"
 
 #include <algorithm>
@@ -33,8 +35,22 @@ Stored read_at(const matrix_source& source, size_t row, size_t col) {
   return value;
 }
 
+// Rows of bf16, as checkpoints mostly are, without a stride that keeps the compiler from vectors.
+void widen_bf16(const std::byte* from, uint32_t count, float* out) {
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, from + size_t{i} * sizeof bits, sizeof bits);
+    out[i] = std::bit_cast<float>(uint32_t{bits} << 16);
+  }
+}
+
 // `count` weights of a row from column `begin` on.
 void widen(const matrix_source& source, size_t row, size_t begin, uint32_t count, float* out) {
+  if (source.type == dtype::bf16 && source.col_stride == 1) {
+    const size_t element = row * source.row_stride + begin;
+    widen_bf16(static_cast<const std::byte*>(source.data) + element * 2, count, out);
+    return;
+  }
   switch (source.type) {
     case dtype::f32:
       for (uint32_t i = 0; i < count; ++i) out[i] = read_at<float>(source, row, begin + i);
@@ -157,12 +173,36 @@ void write_blocks(const tile& from, uint32_t first_row, weight_matrix& out) {
   }
 }
 
-status pack_panel(const matrix_source& source, uint32_t index, weight_matrix& out) {
+// The same by vector kernels, which want the 16 weights of an input side by side.
+void write_blocks(const tile& from, uint32_t first_row, const kernel_table& kernels,
+                  weight_matrix& out) {
+  const weight_layout layout = out.layout();
+  const auto pack = layout.format == weight_format::int8 ? kernels.pack_int8 : kernels.pack_int4;
+  const uint32_t end = (from.begin + from.count + quant_block - 1) / quant_block;
+  const uint32_t group = first_row / weight_layout::group_columns;
+  alignas(64) std::array<float, size_t{quant_block} * panel> turned;
+  for (uint32_t block = from.begin / quant_block; block < end; ++block) {
+    const uint32_t first = block * quant_block;
+    for (uint32_t r = 0; r < panel; ++r) {
+      const float* row = &from.rows[r][first - from.begin];
+      for (uint32_t i = 0; i < quant_block; ++i) turned[size_t{i} * panel + r] = row[i];
+    }
+    pack({.weights = turned.data(),
+          .values = out.values().as<uint8_t>().data() + layout.quant_byte(first_row, first),
+          .octet_stride = layout.width(group) * layout.octet_bytes(),
+          .scales = out.scales().as<uint16_t>().data() + layout.scale_index(first_row, block)});
+  }
+}
+
+status pack_panel(const matrix_source& source, uint32_t index, const kernel_table* kernels,
+                  weight_matrix& out) {
   tile part;
   for (part.begin = 0; part.begin < source.cols; part.begin += tile_inputs) {
     part.count = std::min(tile_inputs, source.cols - part.begin);
     TROUPE_RETURN_IF_ERROR(fill(source, index * panel, part));
-    if (out.layout().quantised()) {
+    if (out.layout().quantised() && kernels != nullptr) {
+      write_blocks(part, index * panel, *kernels, out);
+    } else if (out.layout().quantised()) {
       write_blocks(part, index * panel, out);
     } else {
       TROUPE_RETURN_IF_ERROR(write_float(part, index * panel, out));
@@ -195,11 +235,11 @@ std::optional<weight_matrix> weight_matrix::try_make(weight_format format, uint3
 }
 
 status pack_panels(const matrix_source& source, uint32_t panel_begin, uint32_t panel_end,
-                   weight_matrix& out) {
+                   weight_matrix& out, const kernel_table* kernels) {
   TROUPE_CHECK(source.rows == out.outputs() && source.cols == out.inputs());
   TROUPE_CHECK(panel_begin <= panel_end && panel_end <= out.layout().panels());
   for (uint32_t index = panel_begin; index < panel_end; ++index) {
-    TROUPE_RETURN_IF_ERROR(pack_panel(source, index, out));
+    TROUPE_RETURN_IF_ERROR(pack_panel(source, index, kernels, out));
   }
   return {};
 }

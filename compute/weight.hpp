@@ -58,12 +58,15 @@ private:
   buffer scales_; // block formats
 };
 
+struct kernel_table;
+
 // Packs panels [panel_begin, panel_end) of `source` into `out` (made for the same shape); callers
 // split the range over threads. Widening is exact; narrowing to bf16/f16 rounds to nearest even;
 // the block formats choose their scales per block. Fails with `corrupt` when a weight is NaN or
-// infinite, naming row and column.
+// infinite, naming row and column. Vector kernels, where given, make block formats faster, to the
+// same bytes.
 status pack_panels(const matrix_source& source, uint32_t panel_begin, uint32_t panel_end,
-                   weight_matrix& out);
+                   weight_matrix& out, const kernel_table* kernels = nullptr);
 
 // The same for the whole matrix on the calling thread; `exhausted` without memory.
 result<weight_matrix> pack(const matrix_source& source, weight_format format);

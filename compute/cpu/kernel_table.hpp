@@ -89,6 +89,14 @@ struct combine_row {
   uint32_t columns;
 };
 
+// A block of 32 inputs of 16 output columns of weights, to be packed.
+struct weight_block {
+  const float* weights; // [32][16], finite
+  uint8_t* values;      // of the first octet of the panel (compute/weight_layout.hpp)
+  size_t octet_stride;
+  uint16_t* scales; // [16], bf16
+};
+
 struct kernel_table {
   void (*matmul_f32)(const float_tile& tile);
   void (*matmul_bf16)(const float_tile& tile);
@@ -107,6 +115,8 @@ struct kernel_table {
   void (*combine)(const combine_row& row);
   void (*clamp)(const float* x, float limit, uint32_t count, float* y);
   void (*scale)(const float* x, float factor, uint32_t count, float* y);
+  void (*pack_int8)(const weight_block& block);
+  void (*pack_int4)(const weight_block& block);
   // For measuring what is possible (compute/cpu/kernel_limits.hpp).
   float (*read_floats)(const float* floats, size_t count);
   uint64_t (*multiply_integers)(uint64_t rounds, float* result); // result [16]

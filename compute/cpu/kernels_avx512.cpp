@@ -4,6 +4,7 @@
 #include "compute/cpu/kernel_limits.hpp"
 #include "compute/cpu/kernel_math.hpp"
 #include "compute/cpu/kernel_matmul.hpp"
+#include "compute/cpu/kernel_quantise.hpp"
 #include "compute/cpu/simd_avx512.hpp"
 
 namespace troupe::compute {
@@ -28,6 +29,8 @@ const kernel_table& avx512_kernels() {
       .combine = math::combine,
       .clamp = math::clamp,
       .scale = math::scale,
+      .pack_int8 = quantise_kernels<simd>::int8,
+      .pack_int4 = quantise_kernels<simd>::int4,
       .read_floats = limit_kernels<simd>::read_floats,
       .multiply_integers = limit_kernels<simd>::multiply_integers,
   };

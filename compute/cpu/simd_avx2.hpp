@@ -131,6 +131,31 @@ struct simd {
     return _mm_cvtsi128_si32(four);
   }
 
+  static f bf16_nearest(f x) { return {bf16_nearest(x.low), bf16_nearest(x.high)}; }
+  static f bf16_away_from_zero(f x) {
+    return {bf16_away_from_zero(x.low), bf16_away_from_zero(x.high)};
+  }
+  static void store_bf16(uint16_t* p, f x) {
+    const __m256i low = _mm256_srli_epi32(_mm256_castps_si256(x.low), 16);
+    const __m256i high = _mm256_srli_epi32(_mm256_castps_si256(x.high), 16);
+    // Packing works within halves of the register.
+    const __m256i both = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), both);
+  }
+  static void store_bytes(uint8_t* p, const f* four) {
+    const i all = side_by_side(four, 0xff);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), all.low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), all.high);
+  }
+  static void store_nibbles(uint8_t* p, const f* low, const f* high) {
+    const i one = side_by_side(low, 0x0f);
+    const i two = side_by_side(high, 0x0f);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm256_or_si256(one.low, _mm256_slli_epi32(two.low, 4)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32),
+                        _mm256_or_si256(one.high, _mm256_slli_epi32(two.high, 4)));
+  }
+
   // vpmaddubsw adds two products into 16 bits and saturates. int8: magnitudes of both sides are at
   // most 127, so two products are at most 32258. int4: weights are at most 15, and all eight sums
   // of two products of a block together are at most 30480.
@@ -157,6 +182,30 @@ struct simd {
   }
 
 private:
+  static __m256 bf16_cut(__m256i bits) {
+    return _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(-65536)));
+  }
+  static __m256 bf16_nearest(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return bf16_cut(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd));
+  }
+  static __m256 bf16_away_from_zero(__m256 x) {
+    return bf16_cut(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(0xffff)));
+  }
+  static i side_by_side(const f* four, int mask) {
+    const __m256i keep = _mm256_set1_epi32(mask);
+    i all = {_mm256_and_si256(_mm256_castps_si256(four[0].low), keep),
+             _mm256_and_si256(_mm256_castps_si256(four[0].high), keep)};
+    for (int n = 1; n < 4; ++n) {
+      const __m128i shift = _mm_cvtsi32_si128(8 * n);
+      const __m256i low = _mm256_and_si256(_mm256_castps_si256(four[n].low), keep);
+      const __m256i high = _mm256_and_si256(_mm256_castps_si256(four[n].high), keep);
+      all = {_mm256_or_si256(all.low, _mm256_sll_epi32(low, shift)),
+             _mm256_or_si256(all.high, _mm256_sll_epi32(high, shift))};
+    }
+    return all;
+  }
   static i first_lanes(uint32_t count) {
     const __m256i all = _mm256_set1_epi32(static_cast<int32_t>(count));
     return {_mm256_cmpgt_epi32(all, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),

@@ -109,6 +109,31 @@ struct simd {
     return _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
   }
 
+  // A finite number to bf16, widened again: the nearest, or the nearest that is not smaller.
+  static f bf16_nearest(f x) {
+    const i bits = _mm512_castps_si512(x);
+    const i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return bf16_cut(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd));
+  }
+  static f bf16_away_from_zero(f x) {
+    return bf16_cut(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0xffff)));
+  }
+  // What is bf16 already.
+  static void store_bf16(uint16_t* p, f x) {
+    const i high = _mm512_srli_epi32(_mm512_castps_si512(x), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(high));
+  }
+  // The low bytes of four vectors: those of a lane side by side.
+  static void store_bytes(uint8_t* p, const f* four) {
+    _mm512_storeu_si512(p, side_by_side(four, 0xff));
+  }
+  // The same of low and high nibbles.
+  static void store_nibbles(uint8_t* p, const f* low, const f* high) {
+    const i both =
+        _mm512_or_si512(side_by_side(low, 0x0f), _mm512_slli_epi32(side_by_side(high, 0x0f), 4));
+    _mm512_storeu_si512(p, both);
+  }
+
   // Integer products of a block: weights come as quadruples of inputs of 16 columns. The stored
   // weights are unsigned (q + offset), so the sum starts at -offset * sum(x).
   using quad = __m512i;
@@ -135,6 +160,18 @@ struct simd {
   };
 
 private:
+  static f bf16_cut(i bits) {
+    return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-65536)));
+  }
+  static i side_by_side(const f* four, int mask) {
+    const i keep = _mm512_set1_epi32(mask);
+    i all = _mm512_and_si512(_mm512_castps_si512(four[0]), keep);
+    for (int n = 1; n < 4; ++n) {
+      const i one = _mm512_and_si512(_mm512_castps_si512(four[n]), keep);
+      all = _mm512_or_si512(all, _mm512_sll_epi32(one, _mm_cvtsi32_si128(8 * n)));
+    }
+    return all;
+  }
   static __mmask16 first_lanes(uint32_t count) {
     return static_cast<__mmask16>(count >= 16 ? 0xffffu : (1u << count) - 1);
   }

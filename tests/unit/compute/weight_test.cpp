@@ -1,6 +1,7 @@
 // Packing: what goes in comes out again, as exactly as the format allows.
 #include "compute/weight.hpp"
 
+#include "compute/cpu/dispatch.hpp"
 #include "tests/unit/compute/support.hpp"
 
 #include <algorithm>
@@ -210,6 +211,50 @@ TEST(weight, panels_packed_apart_make_the_same_matrix) {
 
 TEST(weight, an_empty_matrix_is_packed) {
   EXPECT_TRUE(pack({}, weight_format::int8).has_value());
+}
+
+// Blocks of every kind: zero, tiny, at the floor, huge, equal magnitudes of both signs, few steps.
+matrix unlike_blocks(uint32_t rows, uint32_t cols) {
+  constexpr float sizes_of[] = {1,       0,        0x1p-100f, 0x1.fffffep-101f, 1e-40f, 1e-30f,
+                                3.4e38f, 0x1p-20f, 1e30f,     0x1p-99f,         7};
+  matrix made(rows, cols);
+  for (uint32_t r = 0; r < rows; ++r) {
+    for (uint32_t c = 0; c < cols; ++c) {
+      const uint64_t at = uint64_t{r} * cols + c;
+      const uint64_t kind = uint64_t{r} * 31 + c / quant_block;
+      const float size = sizes_of[kind % std::size(sizes_of)];
+      float x = test::draw(11, at);
+      if (kind % 3 == 1) x = x < 0 ? -1.0f : 1.0f;
+      if (kind % 3 == 2) x = std::nearbyint(x * 8) / 8;
+      made.at(r, c) = x * size;
+    }
+  }
+  return made;
+}
+
+TEST(weight, vector_kernels_pack_to_the_bytes_of_the_plain_code) {
+  for (const auto set : {instruction_set::avx2, instruction_set::avx512}) {
+    if (!supported(set)) continue;
+    for (const weight_format format : {weight_format::int8, weight_format::int4}) {
+      for (const uint32_t rows : {1u, 16u, 17u, 64u, 100u, 333u}) {
+        for (const uint32_t cols : {1u, 31u, 33u, 256u, 700u}) {
+          SCOPED_TRACE(text(to_string(set), " ", to_string(format), " ", rows, " x ", cols));
+          const matrix stored = unlike_blocks(rows, cols);
+          const auto plain = pack(stored.source(), format);
+          weight_matrix packed(format, rows, cols);
+          ASSERT_TRUE(
+              pack_panels(stored.source(), 0, packed.layout().panels(), packed, kernels_of(set))
+                  .ok());
+          ASSERT_EQ(
+              std::memcmp(packed.values().data(), plain->values().data(), plain->values().bytes()),
+              0);
+          ASSERT_EQ(
+              std::memcmp(packed.scales().data(), plain->scales().data(), plain->scales().bytes()),
+              0);
+        }
+      }
+    }
+  }
 }
 
 } // namespace
