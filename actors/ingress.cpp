@@ -36,6 +36,7 @@ struct choice_state {
   uint64_t text_bytes = 0;    // made so far
   bool prompt_scored = false;
   bool finished = false;
+  uint64_t finished_in = 0; // epoch; 0: before it came here
   time_point last_token{};
 
   uint32_t tokens() const { return std::max(silent_tokens, static_cast<uint32_t>(drawn.size())); }
@@ -131,7 +132,7 @@ struct ingress_state {
     for (uint32_t choice = 0; choice < entry->second.choices.size(); ++choice) {
       if (entry->second.choices[choice].finished) continue;
       finish(entry->second, choice, finish_reason::cancelled, {});
-      tell_end(handle, choice);
+      if (!TROUPE_MUTANT(leaving_not_told)) tell_end(handle, choice);
     }
     complete_if_done(handle);
   }
@@ -146,12 +147,14 @@ struct ingress_state {
 
   void relay(const emission::entry& in) {
     const auto found = streams.find(in.handle);
-    if (found == streams.end()) return; // cancelled meanwhile
+    if (found == streams.end()) // cancelled meanwhile
+      return options.trace->hit("tokens.late", in.handle);
     auto& stream = found->second;
     if (in.choice >= stream.choices.size()) return; // nonsense of another node
     auto& choice = stream.choices[in.choice];
     stream.told = true;
-    if (choice.finished) return;
+    if (choice.finished) // no wonder in the epoch of its end
+      return options.trace->hit("tokens.unwanted", traced(choice.finished_in, epoch));
     if (in.first) observe_start(stream, in);
     if (!in.prompt.empty() && !choice.prompt_scored) {
       choice.prompt_scored = true;
@@ -202,7 +205,7 @@ struct ingress_state {
     if (!heard) emit(stream, index, std::move(event));
     if (!match.stopped) return;
     end(stream, index, finish_reason::stop, std::move(match.stopped_by));
-    tell_end(handle, index);
+    if (!TROUPE_MUTANT(stop_not_told)) tell_end(handle, index);
   }
 
   // The part of the text that the client does not have yet.
@@ -266,6 +269,7 @@ struct ingress_state {
 
   void end(stream_state& stream, uint32_t index, finish_reason reason, std::string stopped_by) {
     stream.choices[index].finished = true;
+    stream.choices[index].finished_in = epoch;
     --stream.unfinished;
     count(options.board->finished[static_cast<size_t>(reason)]);
     stream_event event;

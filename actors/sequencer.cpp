@@ -157,7 +157,7 @@ struct sequencer_state {
     bool inside = std::any_of(work.drawn.begin(), work.drawn.end(),
                               [](const auto& drawn) { return !drawn.empty(); });
     for (uint32_t choice = 0; choice < work.request->choices; ++choice) {
-      if (work.finished[choice]) continue;
+      if (work.finished[choice] && !TROUPE_MUTANT(ended_choices_drawn)) continue;
       if (!accept_choice(work, choice, inside)) break;
       inside = true;
     }

@@ -11,8 +11,9 @@ const std::vector<std::string_view>& known_probes() {
       "register.accept",    "register.prepare", "register.recovered", "register.refused",
       "request.taken",      "shard.dispatched", "shard.rerouted",     "shard.started",
       "stage.started",      "step.done",        "step.started",       "step.stuck",
-      "stream.resubmitted", "stream.resumed",   "stream.taken_over",  "tokens.relayed",
-      "votes.loaded",       "votes.stored",     "votes.told",
+      "stream.resubmitted", "stream.resumed",   "stream.taken_over",  "tokens.late",
+      "tokens.relayed",     "tokens.unwanted",  "votes.loaded",       "votes.stored",
+      "votes.told",
   };
   return all;
 }

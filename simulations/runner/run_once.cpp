@@ -35,6 +35,7 @@ constexpr duration silence_max = milliseconds(1500);
 constexpr duration look_every = milliseconds(50);
 constexpr uint64_t events_max = 20'000'000;
 constexpr uint64_t mailbox_max = 4096;
+constexpr uint64_t late_tokens_most = 64; // for a stream that has ended: what a lost frame holds up
 
 actors::node_options node_options_of_runs() {
   actors::node_options out;
@@ -138,6 +139,10 @@ public:
       worked(node, value >> 32, {dataflow::role_kind::sequencer, 0}, which);
     else if (probe == "frame.taken" || probe == "tokens.relayed" || probe == "request.taken")
       took_effect(node, probe, value >> 32, which);
+    else if (probe == "tokens.unwanted")
+      drew_for_nobody(node, value >> 32, which);
+    else if (probe == "tokens.late")
+      ++late_tokens_[value];
     else if (probe == "votes.told" || probe == "votes.loaded")
       voted(node, probe, value);
     else if (probe == "epoch.proposed")
@@ -453,6 +458,7 @@ private:
 
   void conclude() {
     injector_->stop();
+    if (out_.plan.faults.empty()) check_ended_streams();
     for (const auto& v : serving_.violations()) out_.violations.push_back(v);
     for (const auto& v : membership_->violations()) out_.violations.push_back(v);
     std::stable_sort(out_.violations.begin(), out_.violations.end(),
@@ -497,6 +503,20 @@ private:
       note("S8", text("n", node, ": ", probe, " of epoch ", of, " has an effect in epoch ", in));
   }
 
+  // Nothing in the way: word that a client has left is not longer under way than a few steps take.
+  void check_ended_streams() {
+    for (const auto& [stream, times] : late_tokens_)
+      if (times > late_tokens_most)
+        note("S9", text("tokens of stream ", stream, " came ", times, " times after its end"));
+  }
+
+  // A choice that had ended in an earlier epoch was not handed over to this one.
+  void drew_for_nobody(uint32_t node, uint32_t ended, uint32_t epoch) {
+    if (ended != epoch)
+      note("S9", text("n", node, ": tokens are drawn in epoch ", epoch,
+                      " for a choice that ended in epoch ", ended));
+  }
+
   void went(uint32_t node, uint64_t incarnation, uint64_t epoch) {
     last_stir_ = world_.now();
     first_go_ = true;
@@ -536,6 +556,7 @@ private:
   dataflow::cluster_timing timing_;
   run_result out_;
   std::map<std::string_view, uint64_t> probes_;
+  std::map<uint64_t, uint64_t> late_tokens_; // by stream: emissions after its end
   std::map<uint32_t, uint64_t> learned_;     // newest epoch, by node
   std::map<uint32_t, uint64_t> told_rounds_; // of its votes, the newest that left it, by node
   recovery_times recoveries_;

@@ -91,8 +91,11 @@ void add_stops(dataflow::generation_request& request, draws& from) {
   const int32_t first = from.token();
   request.stop_texts.push_back({static_cast<char>(first), static_cast<char>(from.token())});
   request.sampling.logit_bias.emplace_back(first, 4.0f);
-  request.stop_ids = {from.token(), from.token()};
-  request.sampling.logit_bias.emplace_back(request.stop_ids[0], 4.0f);
+  const std::vector<int32_t> ids = {from.token(), from.token()};
+  if (first % 2 == 0) { // else nobody but the door knows of the end
+    request.stop_ids = ids;
+    request.sampling.logit_bias.emplace_back(ids[0], 4.0f);
+  }
   request.include_stop_text = from.percent(40);
   request.tokens_min = static_cast<uint32_t>(from.below(5));
 }
