@@ -45,6 +45,7 @@ private:
   part_meter* const meter_;
   std::mutex team_mutex_; // held by whoever uses the team: the owner of the queue, or a load
   thread_team team_;
+  buffer_arena weights_; // of the team's holder, too
   std::unique_ptr<kernels> kernels_;
   job_queue queue_;
 };
@@ -60,12 +61,12 @@ result<buffer> cpu_executor::allocate(size_t bytes) {
 }
 
 result<weight_matrix> cpu_executor::load(const matrix_source& source, weight_format format) {
-  auto made = weight_matrix::try_make(format, source.rows, source.cols);
+  const std::lock_guard lock(team_mutex_);
+  auto made = weight_matrix::try_make(format, source.rows, source.cols, &weights_);
   if (!made) {
     return fail(status_code::exhausted, text("no memory for a ", to_string(format), " matrix of ",
                                              source.rows, " x ", source.cols));
   }
-  const std::lock_guard lock(team_mutex_);
   const uint64_t panels = made->layout().panels();
   std::vector<status> statuses(team_.size());
   team_.run([&](uint32_t share) {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
 constexpr size_t small_page = 4096;
+constexpr size_t slab_bytes = size_t{64} << 20;
 
 size_t rounded_up(size_t bytes, size_t unit) {
   return (bytes + unit - 1) / unit * unit;
@@ -45,6 +46,7 @@ std::byte* heap(size_t bytes) {
 } // namespace
 
 void buffer::release::operator()(std::byte* data) const {
+  if (slab != nullptr) return;
   if (bytes >= huge_page) {
     munmap(data, rounded_up(bytes, small_page));
   } else {
@@ -61,6 +63,24 @@ std::optional<buffer> buffer::try_make(size_t bytes) {
   made.data_ = std::unique_ptr<std::byte, release>(data, release{bytes});
   made.bytes_ = bytes;
   return made;
+}
+
+std::optional<buffer> buffer_arena::take(size_t bytes) {
+  if (bytes == 0 || bytes > slab_bytes / 4) return buffer::try_make(bytes);
+  const size_t wanted = rounded_up(bytes, buffer::alignment);
+  if (slab_ == nullptr || slab_->bytes() - used_ < wanted) {
+    auto made = buffer::try_make(slab_bytes);
+    if (!made) return std::nullopt;
+    slab_ = std::make_shared<const buffer>(std::move(*made));
+    used_ = 0;
+  }
+  buffer out;
+  buffer::release keep(bytes);
+  keep.slab = slab_;
+  out.data_ = std::unique_ptr<std::byte, buffer::release>(slab_->data() + used_, std::move(keep));
+  out.bytes_ = bytes;
+  used_ += wanted;
+  return out;
 }
 
 buffer::buffer(size_t bytes) {

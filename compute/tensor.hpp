@@ -69,14 +69,29 @@ public:
   }
 
 private:
+  friend class buffer_arena;
   struct release {
     release() : bytes(0) {}
     explicit release(size_t b) : bytes(b) {}
     void operator()(std::byte* data) const;
-    size_t bytes; // what was asked for decides how it was allocated
+    size_t bytes;                       // what was asked for decides how it was allocated
+    std::shared_ptr<const buffer> slab; // or this owns the memory, shared with its neighbours
   };
   std::unique_ptr<std::byte, release> data_;
   size_t bytes_ = 0;
+};
+
+// Gives out buffers that lie side by side in large pieces of memory, on huge pages where there are
+// any: what is loaded one after another is then read as one stream. A piece goes back when all of
+// its buffers have gone. Not for several threads at once.
+class buffer_arena {
+public:
+  // Zeroed, aligned and released like any buffer; nothing when the memory cannot be had.
+  std::optional<buffer> take(size_t bytes);
+
+private:
+  std::shared_ptr<const buffer> slab_;
+  size_t used_ = 0;
 };
 
 } // namespace troupe::compute

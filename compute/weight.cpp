@@ -221,13 +221,16 @@ weight_matrix::weight_matrix(weight_format format, uint32_t outputs, uint32_t in
       scales_(layout().scale_bytes()) {}
 
 std::optional<weight_matrix> weight_matrix::try_make(weight_format format, uint32_t outputs,
-                                                     uint32_t inputs) {
+                                                     uint32_t inputs, buffer_arena* arena) {
+  const auto memory = [arena](size_t bytes) {
+    return arena != nullptr ? arena->take(bytes) : buffer::try_make(bytes);
+  };
   weight_matrix made;
   made.format_ = format;
   made.outputs_ = outputs;
   made.inputs_ = inputs;
-  auto values = buffer::try_make(made.layout().value_bytes());
-  auto scales = buffer::try_make(made.layout().scale_bytes());
+  auto values = memory(made.layout().value_bytes());
+  auto scales = memory(made.layout().scale_bytes());
   if (!values || !scales) return std::nullopt;
   made.values_ = std::move(*values);
   made.scales_ = std::move(*scales);

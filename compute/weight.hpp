@@ -46,9 +46,9 @@ public:
   buffer& values() { return values_; }
   buffer& scales() { return scales_; }
 
-  // Nothing when there is no memory for it.
+  // Nothing when there is no memory for it. With an arena: next to what was made there before.
   static std::optional<weight_matrix> try_make(weight_format format, uint32_t outputs,
-                                               uint32_t inputs);
+                                               uint32_t inputs, buffer_arena* arena = nullptr);
 
 private:
   weight_format format_ = weight_format::f32;

@@ -49,5 +49,33 @@ TEST(matrix_view, cuts_rows_and_columns) {
   EXPECT_EQ(const_matrix_view(all).row(3)[4], 22);
 }
 
+TEST(buffer_arena, gives_neighbouring_memory_that_lives_as_long_as_any_of_it) {
+  std::vector<buffer> kept;
+  {
+    buffer_arena arena;
+    for (const size_t bytes :
+         {size_t{1}, size_t{64}, size_t{65}, size_t{5} << 20, size_t{0}, size_t{40} << 20,
+          size_t{16} << 20, size_t{16} << 20, size_t{16} << 20, size_t{16} << 20}) {
+      auto made = arena.take(bytes);
+      ASSERT_TRUE(made.has_value());
+      EXPECT_EQ(made->bytes(), bytes);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(made->data()) % buffer::alignment, 0u);
+      kept.push_back(std::move(*made));
+    }
+  }
+  EXPECT_EQ(kept[1].data(), kept[0].data() + 64);
+  EXPECT_EQ(kept[3].data(), kept[1].data() + 64 + 128);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    for (auto& byte : kept[i].as<uint8_t>().subspan(0, std::min<size_t>(kept[i].bytes(), 4096))) {
+      ASSERT_EQ(byte, 0);
+      byte = static_cast<uint8_t>(i + 1);
+    }
+  }
+  kept.erase(kept.begin()); // its neighbours stay
+  buffer moved = std::move(kept[0]);
+  kept.clear();
+  EXPECT_EQ(moved.as<uint8_t>()[63], 2);
+}
+
 } // namespace
 } // namespace troupe::compute
