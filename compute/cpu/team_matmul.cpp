@@ -1,16 +1,21 @@
 // Products over the team: rows of block formats are quantised once, then all products of the call
-// are cut into units of (64 output columns, some rows), and each thread takes a contiguous run of
-// them, so that it streams its weights through memory in order.
+// are cut into units of (64 output columns, some rows), and threads take contiguous runs of them,
+// so that they stream their weights through memory in order: several runs each, one after another,
+// so that a thread that is held up leaves the rest to the others.
 #include "base/check.hpp"
 #include "compute/checks.hpp"
 #include "compute/cpu/team_kernels.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace troupe::compute {
 namespace {
 
 constexpr uint32_t chunk_rows_max = 96; // a multiple of every row blocking
+// A run takes some tens of microseconds, much more than claiming it.
+constexpr uint64_t run_cost_min = 80000;
+constexpr uint64_t runs_each_max = 8;
 
 // A large-enough buffer; contents are lost when it grows.
 void reserve(buffer& memory, size_t bytes) {
@@ -123,18 +128,25 @@ void team_kernels::multiply(std::span<const matmul_args> parts) {
     for (const product& p : products_) run_units(p, 0, p.units);
     return;
   }
-  team_.run([this, cost, shares](uint32_t share) {
-    const uint64_t begin = cost / shares * share;
-    const uint64_t end = share + 1 == shares ? cost : cost / shares * (share + 1);
-    for (const product& p : products_) {
-      // A unit belongs to the share in which it begins.
-      const auto first_at = [&p](uint64_t at) {
-        if (at <= p.cost_begin) return uint64_t{0};
-        return std::min(p.units, (at - p.cost_begin + p.unit_cost - 1) / p.unit_cost);
-      };
-      run_units(p, first_at(begin), first_at(end));
+  const uint64_t runs =
+      std::clamp<uint64_t>(cost / run_cost_min, shares, uint64_t{shares} * runs_each_max);
+  std::atomic<uint64_t> next{0};
+  team_.run([this, cost, runs, &next](uint32_t) {
+    for (uint64_t run = next.fetch_add(1); run < runs; run = next.fetch_add(1)) {
+      multiply_between(cost * run / runs, cost * (run + 1) / runs);
     }
   });
+}
+
+// The units that begin at a cost in [begin, end).
+void team_kernels::multiply_between(uint64_t begin, uint64_t end) {
+  for (const product& p : products_) {
+    const auto first_at = [&p](uint64_t at) {
+      if (at <= p.cost_begin) return uint64_t{0};
+      return std::min(p.units, (at - p.cost_begin + p.unit_cost - 1) / p.unit_cost);
+    };
+    run_units(p, first_at(begin), first_at(end));
+  }
 }
 
 void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {

@@ -19,7 +19,8 @@ struct shape {
   uint32_t rows, outputs, inputs;
 };
 
-// Edges of every blocking: rows 4 and 6, columns 16 and 64, blocks of 32, chunks of 96 rows.
+// Edges of every blocking: rows 4 and 6, columns 16 and 64, blocks of 32, chunks of 96 rows,
+// several runs of units for each thread.
 std::vector<shape> shapes() {
   std::vector<shape> made;
   for (const uint32_t rows : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 9u, 10u, 13u}) {
@@ -28,8 +29,13 @@ std::vector<shape> shapes() {
         made.push_back({rows, outputs, inputs});
     }
   }
-  made.insert(made.end(),
-              {{97, 70, 64}, {200, 33, 40}, {1, 1030, 255}, {2, 256, 300}, {2, 16, 50}, {4, 7, 0}});
+  made.insert(made.end(), {{97, 70, 64},
+                           {200, 33, 40},
+                           {1, 1030, 255},
+                           {2, 256, 300},
+                           {2, 16, 50},
+                           {4, 7, 0},
+                           {40, 700, 200}});
   return made;
 }
 
