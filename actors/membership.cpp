@@ -127,7 +127,8 @@ struct membership_state {
     const auto& member = state->members[report.node];
     return report.incarnation != member.incarnation || report.generation != member.generation ||
            report.epoch_stuck == state->epoch || report.epoch > state->epoch ||
-           (report.serving && !report.draining) != member.serving;
+           (report.serving && !report.draining) != member.serving ||
+           (report.draining && member.serving && !report.has_streams);
   }
 
   // -- what this node says
@@ -187,6 +188,7 @@ struct membership_state {
     own.hears = table->hears(now);
     own.majority = table->has_majority(now);
     own.leads = options.layout->voters == 0 ? store_says_lead : table->should_lead(now);
+    own.has_streams = options.board->streams_open.load(std::memory_order_relaxed) > 0;
     count_rows(now);
     if (options.heard) options.heard(own);
     self->send(options.peers.gateway,
@@ -250,12 +252,25 @@ struct membership_state {
   void look_after_drain() {
     if (!own.draining || left || !state.value) return;
     const bool has_roles = !dataflow::roles_of(state->where, options.self).empty();
-    if (has_roles || (options.board->streams_open.load(std::memory_order_relaxed) > 0 &&
-                      !TROUPE_MUTANT(drain_forgets_streams)))
+    if ((has_roles && others_are_left()) ||
+        (options.board->streams_open.load(std::memory_order_relaxed) > 0 &&
+         !TROUPE_MUTANT(drain_forgets_streams)))
       return;
     left = true;
     log::info("drained: nothing depends on this node any more");
     if (options.drained) options.drained();
+  }
+
+  // Whether anybody takes part that stays, or still has streams.
+  bool others_are_left() const {
+    const auto now = options.time->now();
+    for (schemas::node_index n = 0; n < state->members.size(); ++n) {
+      if (n == options.self || !state->members[n].present) continue;
+      const auto* report = table->report(n);
+      if (report == nullptr || !report->draining) return true;
+      if (report->has_streams && table->connected(n, now)) return true;
+    }
+    return false;
   }
 
   self_pointer self;

@@ -150,19 +150,42 @@ private:
 
   void fill_members() {
     next_.members.resize(layout_.nodes.size());
+    const auto workers = choose_workers();
     for (node_index n = 0; n < next_.members.size(); ++n) {
       const schemas::member& before = member_of(current_, n);
-      next_.members[n] = chosen_[n] ? member_by(*view_.reports[n]) : member_gone(before);
+      next_.members[n] =
+          chosen_[n] ? member_by(*view_.reports[n], workers[n]) : member_gone(before);
       explain(n, before, next_.members[n]);
     }
   }
 
-  static schemas::member member_by(const node_report& report) {
+  // Who may play roles: those that do not drain. Where all of them do, somebody has to work for the
+  // streams that are left: those that have roles and streams, else those that have streams.
+  std::vector<bool> choose_workers() const {
+    const auto of = [this](auto suits) {
+      std::vector<bool> out(chosen_.size(), false);
+      for (node_index n = 0; n < out.size(); ++n)
+        out[n] = chosen_[n] && view_.reports[n]->serving && suits(n, *view_.reports[n]);
+      return out;
+    };
+    const auto some = [](const std::vector<bool>& of) {
+      return std::find(of.begin(), of.end(), true) != of.end();
+    };
+    auto staying = of([](node_index, const node_report& r) { return !r.draining; });
+    if (some(staying)) return staying;
+    auto playing = of([this](node_index n, const node_report& r) {
+      return r.has_streams && !roles_of(current_.where, n).empty();
+    });
+    if (some(playing)) return playing;
+    return of([](node_index, const node_report& r) { return r.has_streams; });
+  }
+
+  static schemas::member member_by(const node_report& report, bool works) {
     return {.incarnation = report.incarnation,
             .generation = report.generation,
             .stages_lost = report.stages_lost,
             .present = true,
-            .serving = report.serving && !report.draining};
+            .serving = works};
   }
   static schemas::member member_gone(schemas::member before) {
     before.present = false;

@@ -46,6 +46,7 @@ struct NodeReport {
   speed @16 :UInt32;
   memory @17 :UInt64;
   shardRows @18 :List(UInt64);
+  hasStreams @19 :Bool;
 }
 
 struct Ballot {

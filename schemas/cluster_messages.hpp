@@ -53,6 +53,7 @@ struct node_report {
   uint64_t stages_lost = 0;    // of these attention stages, whose KV pages are gone
   bool serving = true;         // its device works
   bool draining = false;       // wants to leave in good order
+  bool has_streams = false;    // at its door
   bool leads = false;          // takes itself for the leader
   bool majority = false;       // hears a majority of the voters, which hear it
   std::vector<uint64_t> hears; // per node: the incarnation heard lately, 0: none

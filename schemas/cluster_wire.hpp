@@ -86,6 +86,7 @@ void write(const node_report& from, Builder to) {
   to.setStagesLost(from.stages_lost);
   to.setServing(from.serving);
   to.setDraining(from.draining);
+  to.setHasStreams(from.has_streams);
   to.setLeads(from.leads);
   to.setMajority(from.majority);
   write_list(from.hears, [&](unsigned size) { return to.initHears(size); });
@@ -109,6 +110,7 @@ void read(Reader from, node_report& to, const frame_limits& limits, wire_budget&
   to.stages_lost = from.getStagesLost();
   to.serving = from.getServing();
   to.draining = from.getDraining();
+  to.has_streams = from.getHasStreams();
   to.leads = from.getLeads();
   to.majority = from.getMajority();
   to.model = from.getModel();

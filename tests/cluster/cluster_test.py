@@ -131,6 +131,33 @@ class losses(cluster_case):
         cluster.call("restart", leaving)
         self.wait_for_state(cluster, leaving, "serving")
 
+    def test_a_cluster_that_drains_as_a_whole_finishes_its_streams(self):
+        expected = self.expected_streams(range(6))
+        cluster = self.cluster(3)
+        streams = [Stream(door, seed=seed, **LONG) for seed, door in enumerate(list(cluster.doors().values()) * 2)]
+        wait_until(lambda: all(stream.pieces >= 5 for stream in streams), "six streams have begun")
+        pids = [node["pid"] for node in cluster.nodes().values()]
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        for seed, stream in enumerate(streams):
+            stream.join(60)
+            self.assertIsNone(stream.trouble, f"stream {seed}")
+            self.assertEqual(stream.text, expected[seed], f"stream {seed}")
+        wait_until(lambda: not any(alive(pid) for pid in pids), "all nodes have ended")
+        for name in ("n0", "n1", "n2"):
+            self.assertIn("drained: nothing depends on this node", cluster.log(name))
+
+    def test_a_node_alone_finishes_its_streams_too(self):
+        expected = self.expected_streams([4])
+        file = self.lone_file()
+        node = self.start("node", "--cluster", str(file), "--name", "a", "--form", "--http", "127.0.0.1:0", "--data-dir",
+                          str(file.parent / "a"), TROUPE_CLUSTER_SECRET="a" * 64)
+        stream = Stream(Door(node.url()), seed=4, **LONG)
+        wait_until(lambda: stream.pieces >= 5, "a stream has begun")
+        self.assertEqual(node.end(), 0)
+        stream.join(10)
+        self.assertEqual((stream.trouble, stream.text), (None, expected[4]))
+
     def test_a_cluster_that_was_down_goes_on_where_it_was(self):
         cluster = self.cluster(3)
         cluster.call("kill", "n2")

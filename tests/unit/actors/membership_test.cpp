@@ -331,5 +331,27 @@ TEST_F(membership_test, a_drain_is_over_without_roles_and_streams) {
   EXPECT_EQ(drained, 1);
 }
 
+TEST_F(membership_test, the_last_of_a_cluster_that_drains_leaves_with_its_roles) {
+  learns(1);
+  board.streams_open = 1;
+  tell(it, begin_drain{});
+  EXPECT_TRUE(report().has_streams);
+  auto leaving = [this](uint32_t node, bool has_streams) {
+    auto from = of(node);
+    from.draining = true;
+    from.has_streams = has_streams;
+    return from;
+  };
+  hears(leaving(1, true));
+  hears(leaving(2, false));
+  board.streams_open = 0;
+  advance(timing.report_every * 2);
+  EXPECT_FALSE(report().has_streams);
+  EXPECT_EQ(drained, 0); // the other one's streams
+  hears(leaving(1, false));
+  advance(timing.report_every * 2);
+  EXPECT_EQ(drained, 1);
+}
+
 } // namespace
 } // namespace troupe::actors

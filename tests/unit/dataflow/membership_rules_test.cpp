@@ -463,6 +463,34 @@ TEST_F(next_state_test, a_draining_node_stays_and_loses_its_roles) {
   EXPECT_TRUE(roles_of(next.where, 2).empty());
 }
 
+TEST_F(next_state_test, where_all_drain_those_with_roles_and_streams_work_on) {
+  for (auto& r : view.reports) r->draining = r->has_streams = true;
+  EXPECT_FALSE(decide().has_value()); // as it is
+  const node_index host = current.where.stages[0];
+  view.reports[host]->has_streams = false;
+  const auto next = changed();
+  EXPECT_TRUE(roles_of(next.where, host).empty());
+  EXPECT_TRUE(complete(next.where, layout));
+  current = next;
+  for (node_index n = 0; n < 4; ++n) view.reports[n]->has_streams = n == host;
+  const auto back = changed(); // nobody else has any
+  EXPECT_EQ(back.where.sequencer, host);
+  current = back;
+  view.reports[host]->has_streams = false;
+  EXPECT_EQ(changed().where, placement{});
+}
+
+TEST_F(next_state_test, who_drains_gets_nothing_while_somebody_stays) {
+  for (auto& r : view.reports) r->draining = r->has_streams = true;
+  view.reports[3]->draining = false;
+  const auto next = changed();
+  EXPECT_EQ(next.where.sequencer, 3u);
+  for (node_index n = 0; n < 3; ++n) EXPECT_TRUE(roles_of(next.where, n).empty());
+  current = next;
+  view.reports[3]->draining = true;
+  EXPECT_FALSE(decide().has_value()); // it has the roles, and streams
+}
+
 TEST_F(next_state_test, a_failed_device_costs_the_roles_and_its_return_brings_some) {
   view.reports[0]->serving = false; // even the leader's
   const auto next = changed();
