@@ -103,7 +103,8 @@ private:
          {&out.incarnation, &out.number, &out.epoch, &out.epoch_ready, &out.epoch_go,
           &out.epoch_stuck, &out.generation, &out.stages_lost, &out.model, &out.layout})
       *each = number();
-    for (bool* each : {&out.serving, &out.draining, &out.has_streams, &out.leads, &out.majority}) *each = flag();
+    for (bool* each : {&out.serving, &out.draining, &out.has_streams, &out.leads, &out.majority})
+      *each = flag();
     out.hears = list<uint64_t>(40, [this] { return number(); });
     out.speed = small(UINT32_MAX);
     out.memory = number();
