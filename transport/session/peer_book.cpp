@@ -51,6 +51,12 @@ void peer_book::resolved(const std::string& key, const std::string& name) {
   if (!added) known->second.configured = true;
 }
 
+void peer_book::proven(const node_identity& identity) {
+  const auto found = peers_.find(identity.name);
+  if (found != peers_.end() && found->second.highest)
+    found->second.highest = std::max(*found->second.highest, identity.incarnation);
+}
+
 bool peer_book::came_up(const node_identity& identity, const std::string& address, time_point now) {
   auto found = peers_.find(identity.name);
   if (found == peers_.end()) {

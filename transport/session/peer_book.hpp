@@ -37,6 +37,9 @@ public:
   // The node that answered a request to this key is called so. Entries without a name get it; one
   // that turns out to be ourselves goes.
   void resolved(const std::string& key, const std::string& name);
+  // A node that is known has proven to be of this incarnation, whether or not a session comes of
+  // it: lower ones are over.
+  void proven(const node_identity& peer);
   // A session with this node has come up. False: the book is full and the node is not kept.
   bool came_up(const node_identity& peer, const std::string& address, time_point now);
   void went_down(const std::string& name, time_point now);

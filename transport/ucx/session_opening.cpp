@@ -236,6 +236,7 @@ void ucx_endpoint_core::take_request(session& s) {
 }
 
 void ucx_endpoint_core::accept_session(session& s) {
+  book_.proven(s.peer.identity); // a lower incarnation must not come between
   for (auto& [id, each] : sessions_) {
     if (each.get() == &s || each->doomed) continue;
     if (each->name() == s.name() || (each->initiated && each->dialled.key == s.name()))

@@ -49,6 +49,16 @@ TEST_F(peer_book_test, waits_longer_after_every_failure_up_to_a_bound) {
   }
 }
 
+TEST_F(peer_book_test, knows_the_highest_incarnation_that_was_proven_of_a_peer_it_has_met) {
+  ASSERT_TRUE(book_.came_up({"a", 3}, "h:1", now_));
+  book_.proven({"a", 5}); // and its session is lost before it is up
+  EXPECT_EQ(book_.highest("a"), 5u);
+  book_.proven({"a", 4});
+  EXPECT_EQ(book_.highest("a"), 5u);
+  book_.proven({"b", 9}); // nothing is kept of strangers to the book
+  EXPECT_EQ(book_.highest("b"), std::nullopt);
+}
+
 TEST_F(peer_book_test, dials_a_peer_that_went_down_and_not_one_that_is_up) {
   book_.configure("a", "h:1", now_);
   due();
