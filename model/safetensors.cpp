@@ -155,18 +155,6 @@ struct header_reader {
 
 } // namespace
 
-uint64_t stored_tensor::elements() const {
-  uint64_t count = 1;
-  for (const uint64_t dimension : shape) count *= dimension; // checked when the header was read
-  return count;
-}
-
-std::string stored_tensor::shape_text() const {
-  std::string out = "[";
-  for (const uint64_t dimension : shape) out += text(out.size() > 1 ? ", " : "", dimension);
-  return out + "]";
-}
-
 result<safetensors_file> safetensors_file::parse(std::string file,
                                                  std::span<const std::byte> bytes) {
   if (bytes.size() < prefix_bytes) {

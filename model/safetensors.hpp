@@ -3,11 +3,10 @@
 #pragma once
 
 #include "base/status.hpp"
-#include "compute/dtype.hpp"
+#include "model/stored_tensor.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,20 +15,6 @@
 namespace troupe::model {
 
 inline constexpr uint64_t safetensors_header_max = 100'000'000; // the format's own limit
-
-// One stored tensor. The bytes belong to whoever mapped the file and need not be aligned.
-struct stored_tensor {
-  std::string name;
-  std::string type_name;              // as the header spells it: "BF16"
-  std::optional<compute::dtype> type; // unset: stored in a type weights cannot have
-  std::vector<uint64_t> shape;
-  std::span<const std::byte> data;
-  uint64_t data_begin = 0; // within the data part of its file
-  std::string file;        // for messages
-
-  uint64_t elements() const;
-  std::string shape_text() const; // "[2, 3]"
-};
 
 class safetensors_file {
 public:

@@ -1,9 +1,11 @@
-// All tensors of a checkpoint, whether it is one safetensors file or several shards with an index.
+// All tensors of a checkpoint, whether it is one safetensors file, several shards with an index, or
+// a GGUF file.
 #pragma once
 
 #include "model/safetensors.hpp"
 
 #include <map>
+#include <utility>
 
 namespace troupe::model {
 
@@ -25,11 +27,22 @@ public:
   // tensor is not in the shard that the map says, or when two shards hold the same tensor.
   static result<tensor_index> sharded(const shard_map& map, std::vector<safetensors_file> files);
 
+  // Tensors by the names that weights are looked for under, where files spell them otherwise: what
+  // a tensor's own name says is for messages. `spelling` turns a name into the file's.
+  using spelling = std::string (*)(std::string_view name);
+  tensor_index(std::map<std::string, stored_tensor, std::less<>> tensors, spelling spelled)
+      : tensors_(std::move(tensors)), spelled_(spelled) {}
+
   const stored_tensor* find(std::string_view name) const;
   const std::map<std::string, stored_tensor, std::less<>>& tensors() const { return tensors_; }
+  // How the files spell the name of a tensor that may not be there.
+  std::string spelled(std::string_view name) const {
+    return spelled_ == nullptr ? std::string(name) : spelled_(name);
+  }
 
 private:
   std::map<std::string, stored_tensor, std::less<>> tensors_;
+  spelling spelled_ = nullptr;
 };
 
 } // namespace troupe::model

@@ -2,9 +2,10 @@
 #include "model/weight_reader.hpp"
 
 #include "base/text.hpp"
+#include "model/gguf/block_formats.hpp"
+#include "model/staged_slice.hpp"
 
 #include <cmath>
-#include <cstring>
 
 namespace troupe::model {
 namespace {
@@ -24,23 +25,16 @@ weight_format format_of(dtype type) {
   return weight_format::f32;
 }
 
-weight_format choose_format(const std::optional<weight_format>& wanted, dtype stored,
-                            matrix_role role) {
-  if (role == matrix_role::router) return weight_format::f32;
-  if (!wanted) return format_of(stored);
-  return *wanted == weight_format::int4 && role != matrix_role::body ? weight_format::int8
-                                                                     : *wanted;
+// As stored: the type itself, or what is nearest to its blocks.
+weight_format format_of(const stored_tensor& tensor) {
+  return tensor.type ? format_of(*tensor.type) : tensor.blocks->kept_as;
 }
 
-float element(const stored_tensor& tensor, size_t index) {
-  if (*tensor.type == dtype::f32) {
-    float value;
-    std::memcpy(&value, tensor.data.data() + index * sizeof value, sizeof value);
-    return value;
-  }
-  uint16_t bits;
-  std::memcpy(&bits, tensor.data.data() + index * sizeof bits, sizeof bits);
-  return *tensor.type == dtype::bf16 ? compute::bf16_to_f32(bits) : compute::f16_to_f32(bits);
+weight_format choose_format(const std::optional<weight_format>& wanted, const stored_tensor& from,
+                            matrix_role role) {
+  if (role == matrix_role::router) return weight_format::f32;
+  const weight_format chosen = wanted.value_or(format_of(from));
+  return chosen == weight_format::int4 && role != matrix_role::body ? weight_format::int8 : chosen;
 }
 
 std::string label(const stored_tensor& tensor) {
@@ -59,14 +53,15 @@ const stored_tensor* weight_reader::tensor(const std::string& name,
   if (!ok()) return nullptr;
   const stored_tensor* found = index_.find(name);
   if (found == nullptr) {
-    first_ =
-        status(status_code::not_found, text("tensor '", name, "' is missing from the checkpoint"));
+    first_ = status(status_code::not_found,
+                    text("tensor '", index_.spelled(name), "' is missing from the checkpoint"));
     return nullptr;
   }
-  if (!found->type) {
-    first_ =
-        status(status_code::unsupported, text(label(*found), " is stored as ", found->type_name,
-                                              "; weights can be read from F32, BF16 and F16"));
+  if (!found->is_readable()) {
+    first_ = status(status_code::unsupported,
+                    text(label(*found), " is stored as ", found->type_name,
+                         "; weights can be read from F32, BF16 and F16, and in GGUF files from "
+                         "blocks of Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL and Q2_K to Q6_K"));
     return nullptr;
   }
   if (found->shape != shape) {
@@ -84,16 +79,10 @@ const stored_tensor* weight_reader::tensor(const std::string& name,
 weight_matrix weight_reader::slice(const stored_tensor* from, const tensor_slice& part,
                                    matrix_role role) {
   if (!ok() || from == nullptr) return {};
-  const size_t element_bytes = compute::dtype_bytes(*from->type);
   weight_matrix out;
   if (executor_ != nullptr) {
-    const compute::matrix_source source{.data = from->data.data() + part.offset * element_bytes,
-                                        .type = *from->type,
-                                        .rows = part.rows,
-                                        .cols = part.cols,
-                                        .row_stride = part.row_stride,
-                                        .col_stride = part.col_stride};
-    auto loaded = executor_->load(source, choose_format(options_.format, *from->type, role));
+    const staged_slice staged(*from, part);
+    auto loaded = executor_->load(staged.source(), choose_format(options_.format, *from, role));
     if (!loaded) {
       const std::string where =
           part.offset == 0 ? label(*from) : text(label(*from), ", part from element ", part.offset);
@@ -102,7 +91,7 @@ weight_matrix weight_reader::slice(const stored_tensor* from, const tensor_slice
     }
     out = std::move(*loaded);
   }
-  count(uint64_t{part.rows} * part.cols * element_bytes);
+  count(stored_bytes(*from, uint64_t{part.rows} * part.cols));
   return out;
 }
 
@@ -116,9 +105,8 @@ std::vector<float> weight_reader::vector(const std::string& name, uint32_t count
   if (found == nullptr) return {};
   this->count(found->data.size());
   if (executor_ == nullptr) return {};
-  std::vector<float> out(count);
+  auto out = values_of(*found);
   for (uint32_t i = 0; i < count; ++i) {
-    out[i] = element(*found, i);
     if (!std::isfinite(out[i])) {
       first_ = status(
           status_code::corrupt,

@@ -2,6 +2,7 @@
 // of a part reads as a list. Without an executor it only checks and counts.
 #pragma once
 
+#include "model/staged_slice.hpp"
 #include "model/weights.hpp"
 
 #include <set>
@@ -10,15 +11,6 @@ namespace troupe::model {
 
 // What a matrix is for decides how far it may be narrowed.
 enum class matrix_role : uint8_t { body, table, absorbed, router };
-
-// A rectangle of a stored tensor seen as a matrix; strides in elements.
-struct tensor_slice {
-  size_t offset = 0;
-  uint32_t rows = 0;
-  uint32_t cols = 0;
-  size_t row_stride = 0;
-  size_t col_stride = 1;
-};
 
 class weight_reader {
 public:

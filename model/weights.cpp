@@ -59,8 +59,8 @@ expert_weights read_expert(weight_reader& reader, const description& model, uint
   const std::string prefix = layer_prefix(layer);
   const std::string own = text(prefix, names.expert_prefix, expert);
   const std::string fused = spelled(reader, prefix, names.fused_gate_up);
-  if (model.naming == moe_naming::granite ||
-      (!reader.has(own + names.expert_gate) && reader.has(fused))) {
+  if (!reader.has(own + names.expert_gate) &&
+      (model.naming == moe_naming::granite || reader.has(fused))) {
     return read_fused_expert(reader, fused, spelled(reader, prefix, names.fused_down), model, moe,
                              expert);
   }
@@ -106,11 +106,37 @@ void read_gqa(weight_reader& reader, const std::string& prefix, const attention_
   out.k_norm = reader.vector(prefix + "k_norm.weight", full ? kv_width : spec.head_dim);
 }
 
+// GGUF files may hold the two halves of kv_b_proj apart, the keys already transposed.
+void read_absorbed_halves(weight_reader& reader, const std::string& prefix,
+                          const attention_spec& spec, attention_weights& out) {
+  const auto* keys =
+      reader.tensor(prefix + "k_b_proj.weight", {spec.heads, spec.kv_rank, spec.nope_dim});
+  const auto* values =
+      reader.tensor(prefix + "v_b_proj.weight", {spec.heads, spec.value_dim, spec.kv_rank});
+  for (size_t head = 0; head < spec.heads; ++head) {
+    out.absorb.push_back(reader.slice(keys,
+                                      {.offset = head * spec.kv_rank * spec.nope_dim,
+                                       .rows = spec.kv_rank,
+                                       .cols = spec.nope_dim,
+                                       .row_stride = spec.nope_dim},
+                                      matrix_role::absorbed));
+    out.expand.push_back(reader.slice(values,
+                                      {.offset = head * spec.value_dim * spec.kv_rank,
+                                       .rows = spec.value_dim,
+                                       .cols = spec.kv_rank,
+                                       .row_stride = spec.kv_rank},
+                                      matrix_role::absorbed));
+  }
+}
+
 // kv_b_proj holds, per head, nope_dim rows that make keys and value_dim rows that make values from
 // the compressed row c. Since q . (K c) = (K^T q) . c, queries go into the compressed space instead
 // and the keys are never made: `absorb` is K^T, read by swapping the strides.
-void read_absorbed(weight_reader& reader, const std::string& name, const attention_spec& spec,
+void read_absorbed(weight_reader& reader, const std::string& prefix, const attention_spec& spec,
                    attention_weights& out) {
+  const std::string name = prefix + "kv_b_proj.weight";
+  if (!reader.has(name) && reader.has(prefix + "k_b_proj.weight"))
+    return read_absorbed_halves(reader, prefix, spec, out);
   const uint32_t head_rows = spec.nope_dim + spec.value_dim;
   const auto* tensor = reader.tensor(name, {uint64_t{spec.heads} * head_rows, spec.kv_rank});
   for (uint32_t head = 0; head < spec.heads; ++head) {
@@ -146,7 +172,7 @@ void read_latent(weight_reader& reader, const std::string& prefix, const attenti
   out.kv_down = reader.matrix(prefix + "kv_a_proj_with_mqa.weight", kv_width, hidden);
   out.kv_down_bias = reader.vector_if(spec.qkv_bias, prefix + "kv_a_proj_with_mqa.bias", kv_width);
   out.kv_rank_norm = reader.vector(prefix + "kv_a_layernorm.weight", spec.kv_rank);
-  read_absorbed(reader, prefix + "kv_b_proj.weight", spec, out);
+  read_absorbed(reader, prefix, spec, out);
 }
 
 attention_weights read_attention(weight_reader& reader, const description& model, uint32_t layer) {

@@ -8,6 +8,7 @@
 #include "model/tensor_index.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights.hpp"
+#include "tests/fuzz/gguf_target.hpp"
 #include "tests/fuzz/transport_targets.hpp"
 #include "tests/fuzz/wire_targets.hpp"
 
@@ -95,11 +96,12 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 10> all = {{
+constexpr std::array<target, 11> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
     {"shard_map", read_shard_map, "models", "model.safetensors.index.json"},
+    {"gguf", read_gguf, "", "", gguf_seeds},
     {"tokenizer", read_tokenizer, "tokenizers", "tokenizer.json"},
     {"frame", read_frame, "", "", frame_seeds},
     {"votes", read_votes, "", "", votes_seeds},
