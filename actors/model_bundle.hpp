@@ -1,5 +1,5 @@
-// A model directory in the form of Hugging Face, read and packed: all that a node needs to serve
-// it.
+// A model directory in the form of Hugging Face or a GGUF file, read and packed: all that a node
+// needs to serve it.
 #pragma once
 
 #include "base/status.hpp"
@@ -29,8 +29,8 @@ namespace troupe::actors {
 
 // Immutable once loaded; shared by the engine's parts, which outlive no bundle they use.
 struct model_bundle {
-  std::string name; // last part of the directory's path, unless told otherwise
-  std::string directory;
+  std::string name;      // last part of the directory's path, unless told otherwise
+  std::string directory; // or the path of the file
   std::shared_ptr<const model::description> description;
   std::shared_ptr<const model::generation_defaults> generation_defaults;
   std::shared_ptr<const model::tokenizer> tokenizer;
@@ -50,7 +50,8 @@ struct model_bundle_options {
 };
 
 // Reads config.json, generation_config.json, tokenizer.json, tokenizer_config.json,
-// chat_template.jinja and model.safetensors (or the shards of model.safetensors.index.json).
+// chat_template.jinja and model.safetensors (or the shards of model.safetensors.index.json); of a
+// GGUF file what it has of them.
 // Failures name the file and the field or tensor.
 result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_system& files,
                                                               compute::executor& executor,

@@ -1,5 +1,5 @@
-// A model directory in the form of Hugging Face: finds its files and reads or maps them through the
-// file seam. Every failure names the file.
+// A model on disk: a directory in the form of Hugging Face, or a single GGUF file. Finds its files
+// and reads or maps them through the file seam. Every failure names the file.
 #pragma once
 
 #include "base/status.hpp"
@@ -17,11 +17,12 @@
 
 namespace troupe::actors {
 
-// A small text file, with the path that messages name.
+// A small text file, or what a GGUF file says in its place, with the path that messages name.
 struct text_file {
   std::string path;
   std::string content;
   bool present = true; // optional files need not be
+  status unusable{};   // why a tokenizer that nobody demanded cannot be had from a GGUF file
 };
 
 struct model_texts {
@@ -37,14 +38,17 @@ struct mapped_weights {
 
 class model_directory {
 public:
-  // Fails when there is no directory or when it is not that of a model. `files` must outlive it.
+  // The path of a directory or of a GGUF file. Fails when there is neither or when it is not that
+  // of a model. `files` must outlive it.
   static result<model_directory> open(const storage::file_system& files, std::string path);
 
   const std::string& path() const { return path_; }
-  std::string name() const; // last part of the path
+  bool is_gguf() const { return is_gguf_; }
+  std::string name() const; // last part of the path, without .gguf
   std::string path_of(std::string_view file) const;
 
-  // config.json must be there, and tokenizer.json where it is needed; the others may be.
+  // config.json must be there, and tokenizer.json where it is needed; the others may be. The same
+  // texts come from the metadata of a GGUF file.
   result<model_texts> read_texts(bool tokenizer_needed = true) const;
   // model.safetensors, else the shards of model.safetensors.index.json. Reads headers only.
   result<mapped_weights> map_weights() const;
@@ -63,9 +67,12 @@ private:
   result<model::safetensors_file> map_file(std::string_view file, mapped_weights& into) const;
   result<mapped_weights> map_single() const;
   result<mapped_weights> map_shards() const;
+  result<model_texts> read_gguf_texts(bool tokenizer_needed) const;
+  result<mapped_weights> map_gguf() const;
 
   const storage::file_system& files_;
   std::string path_;
+  bool is_gguf_ = false;
 };
 
 result<model::tokenizer> parse_tokenizer(const model_texts& texts);

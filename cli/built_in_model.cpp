@@ -19,7 +19,7 @@ result<std::string> find_built_in_model(const storage::file_system& files,
   }
   return fail(status_code::not_found,
               text("no --model was given and the built-in model is not there: looked in ", tried,
-                   "; give --model DIR or set TROUPE_MODEL"));
+                   "; give --model PATH or set TROUPE_MODEL"));
 }
 
 std::string executable_path() {

@@ -112,8 +112,8 @@ struct cluster_file {
   void for_each_field(Visitor visit) {
     visit({.name = "cluster", .value = "NAME", .help = "how the cluster is called"}, cluster);
     visit({.name = "model",
-           .value = "DIR",
-           .help = "model directory; the same files on every node",
+           .value = "PATH",
+           .help = "model directory or GGUF file; the same on every node",
            .unset = "the built-in model"},
           model);
     visit({.name = "quantize",

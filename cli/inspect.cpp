@@ -24,12 +24,12 @@ struct inspect_settings {
   template <class Visitor>
   void for_each_field(Visitor visit) {
     visit({.name = "directory",
-           .value = "DIR",
-           .help = "model directory; without it --model or the built-in model",
+           .value = "PATH",
+           .help = "model directory or GGUF file; without it --model or the built-in model",
            .positional = true},
           directory);
     visit({.name = "model",
-           .value = "DIR",
+           .value = "PATH",
            .help = "the same as a flag",
            .aliases = "-m",
            .unset = "the built-in model"},
@@ -124,7 +124,7 @@ int run_inspect(program& context, const inspect_settings& settings) {
   model_settings where = settings.model;
   if (settings.directory.size() > 1)
     return context.complain(
-        status(status_code::invalid_argument, "troupe model inspect takes one directory"),
+        status(status_code::invalid_argument, "troupe model inspect takes one directory or file"),
         exit_usage);
   if (!settings.directory.empty()) where.model = settings.directory[0];
   const auto directory = model_directory_of(context, where);
@@ -138,7 +138,7 @@ int run_inspect(program& context, const inspect_settings& settings) {
 constexpr command_info info = {
     .name = "model inspect",
     .section = "inspect",
-    .summary = "describes a model directory without loading its weights",
+    .summary = "describes a model without loading its weights",
     .notes =
         "exit codes: 0 done; 1 failed; 2 wrong usage; 3 the model cannot be read; 141 the reader "
         "of standard\n"

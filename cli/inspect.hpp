@@ -1,4 +1,4 @@
-// troupe model inspect: what a model directory holds, from its headers alone.
+// troupe model inspect: what a model directory or a GGUF file holds, from its headers alone.
 #pragma once
 
 #include "actors/model_directory.hpp"

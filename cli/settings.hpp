@@ -42,9 +42,9 @@ struct model_settings {
   template <class Visitor>
   void for_each_field(Visitor visit) {
     visit({.name = "model",
-           .value = "DIR",
-           .help = "model directory in the form of Hugging Face: config.json, tokenizer.json, "
-                   "*.safetensors",
+           .value = "PATH",
+           .help = "GGUF file, or model directory in the form of Hugging Face: config.json, "
+                   "tokenizer.json, *.safetensors",
            .aliases = "-m",
            .unset = "the built-in model"},
           model);

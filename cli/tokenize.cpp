@@ -30,8 +30,8 @@ struct tokenize_settings {
            .positional = true},
           words);
     visit({.name = "model",
-           .value = "DIR",
-           .help = "model directory; only its tokenizer is read",
+           .value = "PATH",
+           .help = "model directory or GGUF file; only its tokenizer is read",
            .aliases = "-m",
            .unset = "the built-in model"},
           model.model);

@@ -16,6 +16,9 @@ import time
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tales_gguf
+
 ROOT = Path(__file__).resolve().parents[2]
 TALES = ROOT / "models" / "tales"
 GOLDEN = ROOT / "tests" / "golden" / "models"
@@ -393,6 +396,68 @@ class bench_test(cli_case):
 
     def test_a_wrong_batch_is_refused(self):
         self.expect(run("bench", "--batch", "1,zero"), 2, "--batch")
+
+
+class gguf_test(cli_case):
+    """One file instead of a directory, for every command."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="troupe_gguf_")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.file = Path(cls.folder.name) / "fables.gguf"
+        tales_gguf.write(TALES, cls.file)
+
+    def both(self, *words, **more):
+        """What a command writes with the directory and with the file, which must be the same."""
+        with_folder = self.expect(run(*words, "--model", str(TALES), **more), 0)
+        self.assertEqual(self.expect(run(*words, "--model", str(self.file), **more), 0), with_folder)
+        return with_folder
+
+    def test_it_tells_the_same_story(self):
+        for format in ["none", "int4"]:
+            story = self.both("generate", PROMPT, "--max-tokens", "40", "--seed", "3", "--temperature", "0.8",
+                              "--quantize", format)
+            self.assertGreater(len(story), len(PROMPT) + 40)
+
+    def test_it_chats_through_its_own_template(self):
+        self.both("chat", "--max-tokens", "12", "--temperature", "0", stdin=b"Tell me a story.\n/quit\n")
+
+    def test_it_has_the_same_tokens(self):
+        self.both("tokenize", "A fox, 12 na\u00efve cr\u00e8mes\n\n  and <|endoftext|>", "--json")
+        self.both("tokenize", "--decode", "4 8 15 16 23 42")
+
+    def test_it_can_be_inspected_and_measured(self):
+        facts = json.loads(self.expect(run("model", "inspect", str(self.file), "--json"), 0))
+        self.assertEqual(facts["family"], "deepseek_v3")
+        wanted = json.loads(self.expect(run("model", "inspect", str(TALES), "--json"), 0))
+        for field in ["parameters", "parameters_active", "vocabulary", "experts"]:
+            self.assertEqual(facts[field], wanted[field], field)
+        self.expect(run("bench", "--model", str(self.file), "-p", "16", "-n", "4", "-r", "1"), 0)
+
+    def test_it_serves_under_its_own_name(self):
+        with server("--model", str(self.file)) as running:
+            answer = running.ask("/v1/completions", {"model": "fables", "prompt": PROMPT, "max_tokens": 8, "temperature": 0})
+            self.assertEqual(answer.status, 200)
+            told = json.loads(answer.read())["choices"][0]["text"]
+        story = self.expect(run("generate", PROMPT, "--max-tokens", "8", "--temperature", "0"), 0).decode()
+        self.assertEqual(story.strip(), (PROMPT + told).strip())
+
+    def test_what_is_wrong_with_a_file_is_said(self):
+        whole = self.file.read_bytes()
+        broken = self.scratch() / "broken.gguf"
+        everywhere = [(b"", "no GGUF file"), (b"{}", "no GGUF file"), (whole[:3000], "truncated"),
+                      (b"GGUF\1\0\0\0" + whole[8:], "version 1"),
+                      (whole.replace(b"tokenizer.ggml.merges", b"tokenizer.ggml.murges"), "tokenizer.ggml.merges"),
+                      (whole.replace(b"deepseek2", b"deepseek9"), "'deepseek9'")]
+        weights = [(whole[:-50000], "truncated"),
+                   (whole.replace(b"blk.2.attn_kv_b", b"blk.2.attn_kv_x"), "'blk.2.attn_kv_b.weight' is missing")]
+        for content, named in everywhere + weights:
+            broken.write_bytes(content)
+            self.expect(run("generate", PROMPT, "--model", str(broken)), 3, str(broken), named)
+        for content, named in everywhere:
+            broken.write_bytes(content)
+            self.expect(run("tokenize", PROMPT, "--model", str(broken)), 3, str(broken), named)
 
 
 class chat_test(cli_case):

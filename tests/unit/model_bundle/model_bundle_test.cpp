@@ -8,6 +8,7 @@
 #include "model/weights.hpp"
 #include "storage/memory_file_system.hpp"
 #include "storage/posix_file_system.hpp"
+#include "tests/support/gguf_writer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -203,6 +204,102 @@ TEST_F(model_bundle_test, says_that_a_directory_is_no_model) {
   expect_failure(status_code::not_found, {"/models/notes: has no config.json"});
   files.put("/models/notes/weights.gguf", "GGUF");
   expect_failure(status_code::not_found, {"GGUF"});
+}
+
+TEST_F(model_bundle_test, points_at_a_gguf_file_in_a_directory) {
+  files.put("/models/notes/weights.gguf", "GGUF");
+  directory = "/models/notes";
+  expect_failure(status_code::not_found, {"/models/notes/weights.gguf"});
+}
+
+// ---- GGUF files ----
+
+class gguf_bundle_test : public model_bundle_test {
+protected:
+  gguf_bundle_test() {
+    const storage::posix_file_system disk;
+    whole = *disk.read_text(TROUPE_SOURCE_DIR "/tests/golden/gguf/llama.gguf", 1 << 24);
+    directory = "/models/small.gguf";
+    files.put(directory, whole);
+  }
+  // In the metadata or the names of tensors; both texts have the same length.
+  void replace(const std::string& from, const std::string& to) {
+    ASSERT_NE(whole.find(from), std::string::npos) << from;
+    auto changed = whole;
+    changed.replace(whole.find(from), from.size(), to);
+    files.put(directory, changed);
+  }
+  std::string whole;
+};
+
+TEST_F(gguf_bundle_test, loads_all_that_a_directory_has) {
+  const auto bundle = load();
+  ASSERT_TRUE(bundle.has_value()) << bundle.error().why();
+  EXPECT_EQ((*bundle)->name, "small");
+  EXPECT_EQ((*bundle)->directory, "/models/small.gguf");
+  EXPECT_EQ((*bundle)->description->name, "llama");
+  EXPECT_EQ((*bundle)->description->eos_ids, (std::vector<int32_t>{2}));
+  EXPECT_EQ((*bundle)->tokenizer->bos_token(), "<s>");
+  EXPECT_NE((*bundle)->chat_template, nullptr);
+  EXPECT_EQ((*bundle)->weights->layers.front().attention.q.format(), compute::weight_format::f16);
+  ASSERT_EQ((*bundle)->warnings.size(), 1u); // its tokenizer is larger than its table
+  EXPECT_NE((*bundle)->warnings[0].find("(as tokenizer.json)"), std::string::npos);
+}
+
+TEST_F(gguf_bundle_test, reports_progress_up_to_the_whole) {
+  uint64_t last = 0, total = 0;
+  progress = [&](uint64_t done, uint64_t all) { last = done, total = all; };
+  ASSERT_TRUE(load().has_value());
+  EXPECT_EQ(last, total);
+  EXPECT_GT(total, 90u << 10);
+}
+
+TEST_F(gguf_bundle_test, quantises_when_asked) {
+  format = compute::weight_format::int4;
+  const auto bundle = load();
+  ASSERT_TRUE(bundle.has_value()) << bundle.error().why();
+  EXPECT_EQ((*bundle)->weights->layers.front().attention.q.format(), compute::weight_format::int4);
+}
+
+TEST_F(gguf_bundle_test, the_fingerprint_is_a_function_of_the_content_and_the_format) {
+  const auto before = fingerprint();
+  directory = "/elsewhere/renamed";
+  files.put(directory, whole);
+  EXPECT_EQ(fingerprint(), before);
+  format = compute::weight_format::int8;
+  EXPECT_NE(fingerprint(), before);
+  format.reset();
+  files.put(directory, whole.substr(0, whole.size() - 1) + '\1');
+  EXPECT_NE(fingerprint(), before);
+}
+
+TEST_F(gguf_bundle_test, names_the_file_and_what_is_wrong_with_it) {
+  files.put(directory, "no model");
+  expect_failure(status_code::corrupt, {"/models/small.gguf: ", "no GGUF file"});
+  for (const size_t bytes : {size_t(4), size_t(24), size_t(5000), whole.size() - 40}) {
+    files.put(directory, whole.substr(0, bytes));
+    expect_failure(status_code::corrupt, {"/models/small.gguf: ", "truncated"});
+  }
+  replace("general.architecture", "general.architectura");
+  expect_failure(status_code::corrupt,
+                 {"/models/small.gguf: ", "'general.architecture' is missing"});
+  replace("llama.block_count", "llama.block_cound");
+  expect_failure(status_code::corrupt, {"/models/small.gguf: ", "'llama.block_count' is missing"});
+  replace("blk.1.attn_k.weight", "blk.1.attn_x.weight");
+  expect_failure(status_code::not_found,
+                 {"/models/small.gguf: ", "tensor 'blk.1.attn_k.weight' is missing"});
+  replace("tokenizer.ggml.scores", "tokenizer.ggml.scared");
+  expect_failure(status_code::corrupt, {"/models/small.gguf: ", "'tokenizer.ggml.scores'"});
+  replace("general.name", "split.count\t"); // no such thing as it has a control character
+  expect_failure(status_code::corrupt, {"/models/small.gguf: ", "control characters"});
+}
+
+TEST_F(gguf_bundle_test, refuses_a_part_of_a_model) {
+  test_support::gguf_writer part;
+  part.put_word("general.architecture", "llama");
+  part.put("split.count", 2, test_support::gguf_writer::number(3, 2));
+  files.put(directory, part.bytes());
+  expect_failure(status_code::unsupported, {"/models/small.gguf: is one of several parts"});
 }
 
 TEST_F(model_bundle_test, demands_a_tokenizer) {
