@@ -156,9 +156,9 @@ void translator::rope_factors(json& scaling) {
     scaling["attention_factor"] = 1;
     return;
   }
-  const bool both = read("short_factor", "rope_factors_short.weight") &
-                    read("long_factor", "rope_factors_long.weight");
-  if (!both) return;
+  const bool has_short = read("short_factor", "rope_factors_short.weight");
+  const bool has_long = read("long_factor", "rope_factors_long.weight");
+  if (!has_short || !has_long) return;
   scaling["rope_type"] = "longrope";
   scaling["original_max_position_embeddings"] = needed("rope.scaling.original_context_length");
   scaling["attention_factor"] = number("rope.scaling.attn_factor").value_or(1);
