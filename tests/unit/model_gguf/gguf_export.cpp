@@ -1,5 +1,5 @@
 // The converter's rules, written once more from its side.
-#include "tests/unit/model/gguf_export.hpp"
+#include "tests/unit/model_gguf/gguf_export.hpp"
 
 #include "base/random.hpp"
 #include "base/text.hpp"

@@ -1,6 +1,6 @@
 // Files that the Python package gguf wrote: its blocks dequantised, its names, a model through its
 // converter's tables, and the tokens that sentencepiece makes.
-#include "tests/unit/model/gguf_export.hpp"
+#include "tests/unit/model_gguf/gguf_export.hpp"
 
 #include "compute/cpu_executor.hpp"
 #include "model/gguf/block_formats.hpp"

@@ -1,6 +1,6 @@
 // Models from GGUF files against the same models from other checkpoints: every golden checkpoint
 // that the format has words for, and every type of blocks.
-#include "tests/unit/model/gguf_export.hpp"
+#include "tests/unit/model_gguf/gguf_export.hpp"
 
 #include "base/random.hpp"
 #include "base/text.hpp"
