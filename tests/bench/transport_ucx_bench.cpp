@@ -1,8 +1,8 @@
 // Latency and bandwidth between two processes of one machine, 1 KiB to 64 MiB: our endpoint over
-// UCX with sealed frames and with clear ones, a plain TCP socket, and ucx_perftest where it is
-// installed. Bytes are checked first; then the four take turns, and the best of the rounds is
-// printed as JSON lines with the ratio to ucx_perftest. Usage: bench_transport_ucx [ROUNDS [BYTES
-// [WAY]]]; keep the machine quiet.
+// UCX with sealed frames, with clear ones and with clear ones that the receiver fetches, a plain
+// TCP socket, and ucx_perftest where it is installed. Bytes are checked first; then all take turns,
+// and the best of the rounds is printed as JSON lines with the ratio to ucx_perftest. Usage:
+// bench_transport_ucx [ROUNDS [BYTES [WAY]]]; keep the machine quiet.
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "transport/ucx/socket_address.hpp"
@@ -165,11 +165,13 @@ public:
   }
 };
 
-transport::ucx_options options_of(const std::string& name, const std::string& key, bool encrypt) {
+transport::ucx_options options_of(const std::string& name, const std::string& key,
+                                  std::string_view way) {
   transport::ucx_options out;
   out.self = {name, 1};
   out.key = transport::secret::from_hex(key).value();
-  out.encrypt = encrypt;
+  out.encrypt = way == "encrypted";
+  if (way == "rendezvous") out.rendezvous_over = uint64_t{64} << 10;
   out.bounds.frame_bytes_max = uint64_t{65} << 20;
   out.bounds.queued_bytes_max = uint64_t{256} << 20;
   return out;
@@ -177,7 +179,7 @@ transport::ucx_options options_of(const std::string& name, const std::string& ke
 
 constexpr std::byte echo{1}, acknowledge{2};
 
-int run_echo(char** arguments) { // KEY SEED encrypted|clear
+int run_echo(char** arguments) { // KEY SEED encrypted|clear|rendezvous
   player listener;
   std::atomic<transport::endpoint*> out = nullptr;
   int unanswered = 0;
@@ -192,7 +194,7 @@ int run_echo(char** arguments) { // KEY SEED encrypted|clear
     if (!out.load()->send(from, header, header[0] == echo ? payload : view{}).ok())
       die("no credit");
   };
-  auto options = options_of("echo", arguments[0], std::string_view(arguments[2]) == "encrypted");
+  auto options = options_of("echo", arguments[0], arguments[2]);
   options.peers = {{"", arguments[1]}};
   auto endpoint = transport::open_ucx_endpoint(options, listener);
   if (!endpoint) die(endpoint.error().why());
@@ -203,14 +205,14 @@ int run_echo(char** arguments) { // KEY SEED encrypted|clear
 
 class endpoint_side {
 public:
-  endpoint_side(const std::string& program, bool encrypt) {
+  endpoint_side(const std::string& program, const std::string& way) {
     const auto key = transport::secret::random().hex();
     listener_.on_frame = [this](const std::string&, view, view payload) { on_answer_(payload); };
-    auto made = transport::open_ucx_endpoint(options_of("main", key, encrypt), listener_);
+    auto made = transport::open_ucx_endpoint(options_of("main", key, way), listener_);
     if (!made) die(made.error().why());
     endpoint_ = std::move(*made);
-    peer_ = std::make_unique<child>(std::vector<std::string>{
-        program, "echo", key, endpoint_->listen_address(), encrypt ? "encrypted" : "clear"});
+    peer_ = std::make_unique<child>(
+        std::vector<std::string>{program, "echo", key, endpoint_->listen_address(), way});
     listener_.wait(&player::up);
   }
   ~endpoint_side() {
@@ -469,17 +471,20 @@ int run_bench(const std::string& program, int rounds, size_t only_bytes, std::st
   const bool has_perftest = std::system("command -v ucx_perftest >/dev/null 2>&1") == 0;
   stay_on(0);
   if (!has_perftest) std::fprintf(stderr, "ucx_perftest is not installed (package ucx-utils)\n");
-  endpoint_side encrypted(program, true), clear(program, false);
+  endpoint_side encrypted(program, "encrypted"), clear(program, "clear"),
+      rendezvous(program, "rendezvous");
   socket_side socket(program);
   const std::pair<std::string, std::function<figures(const size_plan&)>> ways[] = {
       {"encrypted", [&](const size_plan& plan) { return encrypted.measure(plan); }},
       {"clear", [&](const size_plan& plan) { return clear.measure(plan); }},
+      {"rendezvous", [&](const size_plan& plan) { return rendezvous.measure(plan); }},
       {"socket", [&](const size_plan& plan) { return socket.measure(plan); }},
       {"ucx_perftest", measure_perftest}};
   for (const auto& plan : plans) {
     if (only_bytes != 0 && plan.bytes != only_bytes) continue;
     encrypted.check(plan);
     clear.check(plan);
+    rendezvous.check(plan);
     socket.check(plan);
     std::map<std::string, std::vector<figures>> all;
     for (int round = 0; round < rounds; ++round)

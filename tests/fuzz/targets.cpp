@@ -96,7 +96,7 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 11> all = {{
+constexpr std::array<target, 12> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
@@ -107,6 +107,7 @@ constexpr std::array<target, 11> all = {{
     {"votes", read_votes, "", "", votes_seeds},
     {"handshake", read_handshake, "", "", handshake_seeds},
     {"sealed_frame", read_sealed_frame, "", "", sealed_frame_seeds},
+    {"pieces", put_frame_together, "", "", piece_seeds},
     {"control_record", read_control_record, "", "", control_record_seeds},
 }};
 

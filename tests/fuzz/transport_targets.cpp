@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "transport/session/control_record.hpp"
+#include "transport/session/frame_assembly.hpp"
 #include "transport/session/frame_gate.hpp"
 #include "transport/session/handshake.hpp"
 #include "transport/session/record_stream.hpp"
@@ -76,7 +77,8 @@ void read_sealed_frame(std::span<const std::byte> bytes) {
     const auto verdict = gate.open(*head, body, plain.data());
     if (verdict != frame_verdict::fresh) continue;
     TROUPE_CHECK(head->sequence < 16 &&
-                 head->header_bytes + seal_bytes(seal != nullptr) <= body.size());
+                 (is_piece(head->kind) ? 0 : head->header_bytes) + seal_bytes(seal != nullptr) <=
+                     body.size());
     gate.insert(*head, plain);
     TROUPE_CHECK(gate.open(*head, body, plain.data()) == frame_verdict::replayed);
     TROUPE_CHECK(gate.take().has_value() == (head->sequence == 0));
@@ -93,6 +95,60 @@ std::vector<std::string> sealed_frame_seeds() {
       seal_frame(&frame_key(), head, header, payload, body.data());
       out.push_back(text_of(encode(head)) + text_of(body));
     }
+  }
+  return out;
+}
+
+// Heads and bodies in turn, a body behind two bytes that say how long it is.
+void put_frame_together(std::span<const std::byte> bytes) {
+  struct owned {
+    std::vector<std::byte> all;
+    std::span<std::byte> bytes() { return all; }
+  };
+  constexpr uint64_t bytes_max = 4096;
+  frame_assembly<owned> assembly;
+  uint64_t filled = 0;
+  while (bytes.size() >= frame_head_bytes + 2) {
+    const auto head = decode_frame_head(bytes.first(frame_head_bytes));
+    bytes = bytes.subspan(frame_head_bytes);
+    const auto length =
+        std::min<size_t>(std::to_integer<size_t>(bytes[0]) << 8 | std::to_integer<size_t>(bytes[1]),
+                         bytes.size() - 2);
+    const auto body = bytes.subspan(2, length);
+    bytes = bytes.subspan(2 + length);
+    if (!head || !is_piece(head->kind)) continue;
+    size_t taken = 0;
+    std::byte* const to = assembly.room(*head, body.size(), bytes_max, [&](size_t count) {
+      TROUPE_CHECK(count <= bytes_max);
+      taken = count;
+      return owned{std::vector<std::byte>(count)};
+    });
+    if (to == nullptr) return; // such a session is closed
+    TROUPE_CHECK((taken > 0) == (filled == 0));
+    std::copy(body.begin(), body.end(), to);
+    filled += body.size();
+    if (!assembly.put(*head, body.size())) continue;
+    const auto whole = assembly.take();
+    TROUPE_CHECK(whole.all.size() == filled && head->header_bytes <= filled);
+    filled = 0;
+  }
+}
+
+std::vector<std::string> piece_seeds() {
+  std::vector<std::string> out;
+  for (const size_t size : {150, 4000}) {
+    const std::vector<std::byte> all(size, std::byte{1});
+    std::string frames;
+    for (size_t begin = 0; begin < size; begin += 100) {
+      const bool last = begin + 100 >= size;
+      const size_t here = last ? size - begin : 100;
+      const frame_head head{1, begin / 100, static_cast<uint32_t>(last ? 30 : size - begin),
+                            last ? frame_kind::last_piece : frame_kind::piece};
+      frames += text_of(encode(head)) + std::string{'\0', static_cast<char>(here)} +
+                text_of(std::span(all).first(here));
+    }
+    out.push_back(frames);
+    out.push_back(frames + frames);
   }
   return out;
 }

@@ -13,6 +13,8 @@ std::vector<std::string> handshake_seeds();
 
 void read_sealed_frame(std::span<const std::byte> bytes);
 std::vector<std::string> sealed_frame_seeds();
+void put_frame_together(std::span<const std::byte> bytes);
+std::vector<std::string> piece_seeds();
 
 void read_control_record(std::span<const std::byte> bytes);
 std::vector<std::string> control_record_seeds();

@@ -100,6 +100,11 @@ public:
     waiting_.emplace(head.sequence, frame{head, std::move(body)});
   }
 
+  // A frame that open() found fresh, whose turn it is, and that is dealt with: instead of insert()
+  // and take().
+  bool is_next(const frame_head& head) const { return head.sequence == next_ && waiting_.empty(); }
+  void pass() { ++next_; }
+
   // The frame whose turn it is, when it is here.
   std::optional<frame> take() {
     const auto first = waiting_.begin();
@@ -117,7 +122,8 @@ public:
 
 private:
   frame_verdict check(const frame_head& head, uint64_t body_bytes) const {
-    const uint64_t least = uint64_t{head.header_bytes} + seal_bytes(key_ != nullptr);
+    const uint64_t least =
+        (is_piece(head.kind) ? 0 : uint64_t{head.header_bytes}) + seal_bytes(key_ != nullptr);
     if (body_bytes < least) return frame_verdict::truncated;
     if (body_bytes - seal_bytes(key_ != nullptr) > bounds_.frame_bytes_max)
       return frame_verdict::oversized;

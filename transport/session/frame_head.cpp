@@ -27,7 +27,7 @@ result<frame_head> decode_frame_head(std::span<const std::byte> bytes) {
   out.sequence = in.u64();
   out.header_bytes = in.u32();
   const uint8_t kind = in.u8();
-  if (kind > static_cast<uint8_t>(frame_kind::probe))
+  if (kind > static_cast<uint8_t>(frame_kind::last_piece))
     return fail(status_code::corrupt, text("a frame of kind ", kind));
   for (const std::byte unused : in.rest())
     if (unused != std::byte{0}) return fail(status_code::corrupt, "a frame head with stray bits");

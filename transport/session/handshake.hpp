@@ -23,7 +23,7 @@
 
 namespace troupe::transport {
 
-inline constexpr uint16_t protocol_version = 1;
+inline constexpr uint16_t protocol_version = 2;
 inline constexpr size_t handshake_message_bytes_max = 16384;
 
 // Why the initiator comes.

@@ -35,6 +35,8 @@ namespace troupe::transport {
 constexpr uint64_t watch_wake = 2, watch_listen = 4, session_first = 16;
 constexpr uint64_t watch_worker = 1; // the lowest bit of a session's number is free for its worker
 
+// Of a piece: with all heads it fits in what UCX writes at once.
+constexpr uint64_t piece_bytes = uint64_t{63} << 10;
 constexpr duration goodbye_max = std::chrono::seconds(2);
 constexpr size_t idle_bytes_min = size_t{64} << 20; // of buffers kept for the next frame
 
@@ -44,7 +46,10 @@ public:
       : options_(std::move(options)),
         listener_(listener),
         pool_(std::max(idle_bytes_min, 2 * static_cast<size_t>(options_.bounds.frame_bytes_max))),
-        lanes_({.bounds = options_.bounds}, pool_, [this] { wake(); }),
+        lanes_({.bounds = options_.bounds,
+                .piece_bytes = piece_bytes,
+                .whole_over = options_.rendezvous_over},
+               pool_, [this] { frames_wait(); }),
         idle_(options_.spin),
         book_(options_.self,
               {.redial_first = options_.redial_first, .redial_max = options_.redial_max}) {}
@@ -100,6 +105,7 @@ private:
   void beat();
   void stop();
   void wake();
+  void frames_wait();
   void post(std::function<void()> command);
 
   // Sessions from nothing to up.
@@ -133,6 +139,10 @@ private:
   session* session_of(uint64_t tag, const result<frame_head>& head);
   void count_bad(session* s, frame_verdict verdict);
   void frame_opened(session& s, const frame_head& head, frame_buffer body);
+  void piece_arrived(session& s, const frame_head& head, std::span<const std::byte> body);
+  std::byte* room_for(session& s, const frame_head& head, size_t plain);
+  void piece_placed(session& s, const frame_head& head, size_t plain);
+  void hand_on(session& s, std::span<const std::byte> all, size_t header_bytes);
 
   // And to nothing again.
   void doom(session& s, std::string why);
@@ -173,6 +183,7 @@ private:
   lanes lanes_;
   std::unique_ptr<ucx_context> context_; // outlives the workers
   std::thread thread_;
+  std::atomic<std::thread::id> running_; // the progress thread, once it runs
   std::atomic<bool> stopping_{false}, sleeping_{false}, commanded_{false};
 
   mutable std::mutex shared_mutex_;
@@ -183,7 +194,7 @@ private:
   // The progress thread's own.
   idle_policy idle_;
   time_point busy_at_{}, now_{}, next_beat_{}, next_control_{}, next_timers_{};
-  bool accepting_ = true;
+  bool accepting_ = true, posting_ = false;
   peer_book book_;
   std::map<uint64_t, std::unique_ptr<session>> sessions_;
   struct retired {

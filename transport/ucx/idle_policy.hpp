@@ -23,12 +23,9 @@ public:
       : patience_max_(patience_max), patience_(patience_max) {}
 
   // Nothing has come for so long.
-  idle_act next(duration waited) const {
-    if (waited >= patience_) return idle_act::sleep;
-    return looks_ ? idle_act::look : idle_act::yield;
-  }
+  idle_act next(duration waited) const { return waited >= patience() ? idle_act::sleep : way_; }
 
-  // Something came after so long; `slept`: and not while we looked.
+  // Something came after so long; `slept`: and not while we were awake.
   void came(duration waited, bool slept) {
     // Patience lasts while traffic flows, and is gone after a few frames that came much later.
     if (slept && waited > 2 * patience_max_) {
@@ -36,23 +33,26 @@ public:
       return;
     }
     patience_ = patience_max_;
-    duration& usual = usual_[looks_ ? 1 : 0];
+    duration& usual = usual_[static_cast<size_t>(way_)];
     usual += (std::min(waited, 10 * patience_max_) - usual) / smoothing;
-    // The way with the shorter waits; now and then the other, because the scheduler moves threads.
-    const bool better = usual_[1] <= usual_[0];
-    looks_ = ++waits_ % explore_every == 0 ? !better : better;
+    // The way with the shortest waits; now and then another, because the scheduler moves threads.
+    const auto best = std::min_element(usual_.begin(), usual_.end()) - usual_.begin();
+    const auto turn = ++waits_ % explore_every == 0 ? 1 + waits_ / explore_every % (ways - 1) : 0;
+    way_ = static_cast<idle_act>((static_cast<size_t>(best) + turn) % ways);
   }
 
-  duration patience() const { return patience_; }
+  // How long it stays awake.
+  duration patience() const { return way_ == idle_act::sleep ? duration::zero() : patience_; }
 
 private:
+  static constexpr size_t ways = 3;
   static constexpr int patience_least = 8; // of the longest, when traffic is thin
   static constexpr int smoothing = 8;      // waits that an average remembers
-  static constexpr uint64_t explore_every = 32;
+  static constexpr uint64_t explore_every = 64;
 
   duration patience_max_, patience_;
-  std::array<duration, 2> usual_{}; // yielding, looking
-  bool looks_ = true;
+  std::array<duration, ways> usual_{}; // waits, by what is done meanwhile
+  idle_act way_ = idle_act::look;
   uint64_t waits_ = 0;
 };
 

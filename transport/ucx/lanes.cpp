@@ -9,10 +9,33 @@
 
 namespace troupe::transport {
 
+// Gives the frame its numbers and its place.
+lanes::frame_parts lanes::enqueue(lane& to, uint64_t bytes, size_t header_bytes) const {
+  const bool whole = bytes <= options_.piece_bytes || bytes > options_.whole_over;
+  frame_parts out;
+  uint64_t left = bytes;
+  do {
+    auto part = std::make_shared<pending>();
+    part->bytes = whole ? bytes : std::min(left, options_.piece_bytes);
+    const bool last = part->bytes == left;
+    part->head = {to.target.session, to.next_sequence++,
+                  static_cast<uint32_t>(last ? header_bytes : left),
+                  whole  ? frame_kind::data
+                  : last ? frame_kind::last_piece
+                         : frame_kind::piece};
+    left -= part->bytes;
+    to.queue.push_back(part);
+    out.push_back(std::move(part));
+  } while (left > 0);
+  to.bytes += bytes;
+  ++to.frames;
+  return out;
+}
+
 status lanes::send(const std::string& peer, std::span<const std::byte> header,
                    std::span<const std::byte> payload) {
   const uint64_t bytes = header.size() + payload.size();
-  auto frame = std::make_shared<pending>();
+  frame_parts parts;
   std::shared_ptr<const aead_key> key;
   {
     std::lock_guard lock(mutex_);
@@ -21,29 +44,32 @@ status lanes::send(const std::string& peer, std::span<const std::byte> header,
       return status(status_code::unavailable, text("peer ", peer, " is not up"));
     lane& to = found->second;
     const uint64_t bytes_max = std::min(options_.bounds.frame_bytes_max, to.target.frame_bytes_max);
-    if (bytes > bytes_max || header.size() > UINT32_MAX)
+    if (bytes > bytes_max || bytes > UINT32_MAX)
       return status(status_code::invalid_argument,
                     text("a frame of ", bytes, " bytes, more than ", bytes_max));
-    if (to.frames() >= options_.bounds.queued_frames_max ||
+    if (to.frames >= options_.bounds.queued_frames_max ||
         to.bytes + bytes > options_.bounds.queued_bytes_max) {
       ++counters_.refused_exhausted;
-      return status(status_code::exhausted, text("no credit to peer ", peer, ": ", to.frames(),
+      return status(status_code::exhausted, text("no credit to peer ", peer, ": ", to.frames,
                                                  " frames of ", to.bytes, " bytes wait"));
     }
-    frame->head = {to.target.session, to.next_sequence++, static_cast<uint32_t>(header.size()),
-                   frame_kind::data};
-    frame->bytes = bytes;
+    parts = enqueue(to, bytes, header.size());
     key = to.target.key;
-    to.bytes += bytes;
-    to.queue.push_back(frame);
     ++counters_.frames_sent;
     counters_.bytes_sent += bytes;
   }
-  frame->body = pool_.take(bytes + seal_bytes(key != nullptr));
-  seal_frame(key.get(), frame->head, header, payload, frame->body.data());
-  frame->sealed.store(true, std::memory_order_release);
-  work_.store(true);
-  wake_();
+  // One piece is on its way while the next is being sealed.
+  for (const auto& part : parts) {
+    const auto from_payload = payload.first(std::min<size_t>(payload.size(), part->bytes));
+    const auto from_header = header.first(part->bytes - from_payload.size());
+    payload = payload.subspan(from_payload.size());
+    header = header.subspan(from_header.size());
+    part->body = pool_.take(part->bytes + seal_bytes(key != nullptr));
+    seal_frame(key.get(), part->head, from_header, from_payload, part->body.data());
+    part->sealed.store(true, std::memory_order_release);
+    work_.store(true);
+    wake_();
+  }
   return {};
 }
 
@@ -52,7 +78,7 @@ size_t lanes::credit(const std::string& peer) const {
   const auto found = lanes_.find(peer);
   if (found == lanes_.end() || found->second.bytes >= options_.bounds.queued_bytes_max) return 0;
   return options_.bounds.queued_frames_max -
-         std::min(found->second.frames(), options_.bounds.queued_frames_max);
+         std::min(found->second.frames, options_.bounds.queued_frames_max);
 }
 
 std::vector<node_identity> lanes::peers() const {
@@ -80,7 +106,7 @@ void lanes::close(const std::string& peer) {
   std::lock_guard lock(mutex_);
   const auto found = lanes_.find(peer);
   if (found == lanes_.end()) return;
-  counters_.dropped_peer_lost += found->second.frames();
+  counters_.dropped_peer_lost += found->second.frames;
   lanes_.erase(found);
 }
 
@@ -97,7 +123,8 @@ std::optional<lanes::frame> lanes::next(const std::string& peer) {
            options_.posted_bytes_max))
     return std::nullopt;
   std::optional<frame> out(std::in_place, frame{first->head, std::move(first->body)});
-  from.posted.emplace(out->head.sequence, lane::span{from.posted_offset, first->bytes});
+  from.posted.emplace(out->head.sequence,
+                      lane::span{from.posted_offset, first->bytes, first->ends_frame()});
   from.posted_offset += first->bytes;
   from.posted_end = out->head.sequence + 1;
   from.queue.pop_front();
@@ -112,8 +139,11 @@ void lanes::taken(const std::string& peer, uint64_t sequence, bool taken) {
   const auto at = from.posted.find(sequence);
   if (at == from.posted.end()) return;
   from.bytes -= at->second.bytes;
+  if (at->second.ends_frame) {
+    --from.frames;
+    if (!taken) ++counters_.dropped_peer_lost;
+  }
   from.posted.erase(at);
-  if (!taken) ++counters_.dropped_peer_lost;
   if (!from.queue.empty()) work_.store(true);
 }
 

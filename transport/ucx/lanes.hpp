@@ -35,6 +35,9 @@ struct lane_target {
 struct lane_options {
   endpoint_options bounds;
   uint64_t window = 128; // numbers from the oldest frame that is not taken to the newest one posted
+  // Larger frames go in pieces of this size, but for those larger than whole_over.
+  uint64_t piece_bytes = UINT64_MAX;
+  uint64_t whole_over = UINT64_MAX;
   // From the oldest frame that is not taken to the newest one posted, unless it is one frame: what
   // the peer has to hold when that one is late.
   uint64_t posted_bytes_max = uint64_t{32} << 20;
@@ -75,19 +78,24 @@ private:
     frame_buffer body;
     uint64_t bytes = 0; // header and payload
     std::atomic<bool> sealed{false};
+    bool ends_frame() const { return head.kind != frame_kind::piece; }
   };
+  using frame_parts = std::vector<std::shared_ptr<pending>>;
   struct lane {
     lane_target target;
     uint64_t next_sequence = 0, posted_end = 0;
     std::deque<std::shared_ptr<pending>> queue; // shared with the senders that seal them
     struct span {
       uint64_t begin, bytes; // of all bytes of this lane
+      bool ends_frame;
     };
     std::map<uint64_t, span> posted; // by sequence
     uint64_t posted_offset = 0;      // bytes posted so far
-    uint64_t bytes = 0;              // queued and posted
-    size_t frames() const { return queue.size() + posted.size(); }
+    // Queued and posted.
+    uint64_t bytes = 0;
+    size_t frames = 0;
   };
+  frame_parts enqueue(lane& to, uint64_t bytes, size_t header_bytes) const;
 
   lane_options options_;
   buffer_pool& pool_;

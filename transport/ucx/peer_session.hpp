@@ -3,6 +3,7 @@
 
 #include "base/clock.hpp"
 #include "transport/session/crypto.hpp"
+#include "transport/session/frame_assembly.hpp"
 #include "transport/session/frame_gate.hpp"
 #include "transport/session/handshake.hpp"
 #include "transport/session/peer_book.hpp"
@@ -40,8 +41,9 @@ struct session {
   hello peer;
   std::shared_ptr<const aead_key> seal, open; // null when frames travel in clear
   std::optional<frame_gate<frame_buffer>> gate;
-  std::unique_ptr<ucx_worker> worker; // from the acceptance on
-  bool worker_asleep = false;         // armed: epoll says when it has work
+  frame_assembly<frame_buffer> assembly; // of the frame that comes in pieces just now
+  std::unique_ptr<ucx_worker> worker;    // from the acceptance on
+  bool worker_asleep = false;            // armed: epoll says when it has work
   time_point worker_busy{}, up_at{};
   bool shut = false; // the ports of the worker
   uint32_t bad_frames = 0, silent_beats = 0, stalled_beats = 0;

@@ -19,6 +19,7 @@ constexpr duration ports_open = std::chrono::milliseconds(500); // for the rest 
 } // namespace
 
 void ucx_endpoint_core::run() {
+  running_ = std::this_thread::get_id();
   busy_at_ = clock_.now();
   bool waiting = false, slept = false;
   while (!stopping_) {
@@ -127,6 +128,13 @@ void ucx_endpoint_core::handle_event(uint64_t what, uint32_t events) {
 
 void ucx_endpoint_core::wake() {
   if (sleeping_) ring(wake_.fd());
+}
+
+// On the progress thread itself (a listener that answers) the first piece of a frame goes before
+// the second is sealed.
+void ucx_endpoint_core::frames_wait() {
+  if (running_.load() != std::this_thread::get_id()) return wake();
+  post_frames();
 }
 
 void ucx_endpoint_core::post(std::function<void()> command) {

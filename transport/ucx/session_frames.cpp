@@ -12,11 +12,13 @@ void ucx_endpoint_core::send_frame(session& s, lanes::frame frame) {
 }
 
 void ucx_endpoint_core::post_frames() {
+  if (std::exchange(posting_, true)) return;
   for (auto& [id, each] : sessions_) {
     session& s = *each;
     if (s.at != stage::up || s.doomed) continue;
     while (auto frame = lanes_.next(s.name())) send_frame(s, std::move(*frame));
   }
+  posting_ = false;
 }
 
 void ucx_endpoint_core::count_bad(session* s, frame_verdict verdict) {
@@ -60,10 +62,51 @@ void ucx_endpoint_core::frame_arrived(uint64_t tag, std::span<const std::byte> h
   if (s == nullptr) return;
   if (const auto admitted = s->gate->admit(*head, body.size()); admitted != frame_verdict::fresh)
     return count_bad(s, admitted);
+  if (is_piece(head->kind) && s->at == stage::up && s->gate->is_next(*head))
+    return piece_arrived(*s, *head, body);
   frame_buffer own = pool_.take(body.size());
   if (const auto verdict = s->gate->open(*head, body, own.data()); verdict != frame_verdict::fresh)
     return count_bad(s, verdict);
   frame_opened(*s, *head, std::move(own));
+}
+
+// Straight to its place: pieces come in order, unless something that is fetched is late.
+void ucx_endpoint_core::piece_arrived(session& s, const frame_head& head,
+                                      std::span<const std::byte> body) {
+  const size_t plain = body.size() - seal_bytes(s.open != nullptr);
+  std::byte* const to = room_for(s, head, plain);
+  if (to == nullptr) return;
+  if (const auto verdict = s.gate->open(head, body, to); verdict != frame_verdict::fresh)
+    return count_bad(&s, verdict);
+  s.silent_beats = 0;
+  s.gate->pass();
+  piece_placed(s, head, plain);
+}
+
+std::byte* ucx_endpoint_core::room_for(session& s, const frame_head& head, size_t plain) {
+  std::byte* const to = s.assembly.room(head, plain, options_.bounds.frame_bytes_max,
+                                        [this](size_t bytes) { return pool_.take(bytes); });
+  if (to == nullptr) {
+    count_bad(&s, frame_verdict::forged);
+    doom(s, "pieces that make no frame");
+  }
+  return to;
+}
+
+void ucx_endpoint_core::piece_placed(session& s, const frame_head& head, size_t plain) {
+  if (!s.assembly.put(head, plain)) return;
+  const frame_buffer whole = s.assembly.take();
+  hand_on(s, whole.bytes(), head.header_bytes);
+}
+
+void ucx_endpoint_core::hand_on(session& s, std::span<const std::byte> all, size_t header_bytes) {
+  const size_t payload_bytes = all.size() - header_bytes;
+  {
+    std::lock_guard lock(shared_mutex_);
+    ++shared_counters_.frames_received;
+    shared_counters_.bytes_received += all.size();
+  }
+  listener_.frame_received(s.peer.identity, all.subspan(payload_bytes), all.first(payload_bytes));
 }
 
 bool ucx_endpoint_core::frame_offered(uint64_t tag, std::span<const std::byte> head_bytes,
@@ -110,13 +153,15 @@ void ucx_endpoint_core::drain(session& s) {
     if (s.at != stage::up) return doom(s, "a session that does not begin with a probe");
     const auto all = std::span<const std::byte>(frame->body.bytes())
                          .first(frame->body.size() - seal_bytes(s.open != nullptr));
-    const size_t payload_bytes = all.size() - frame->head.header_bytes;
-    {
-      std::lock_guard lock(shared_mutex_);
-      ++shared_counters_.frames_received;
-      shared_counters_.bytes_received += all.size();
+    if (is_piece(frame->head.kind)) {
+      std::byte* const to = room_for(s, frame->head, all.size());
+      if (to == nullptr) return;
+      std::copy(all.begin(), all.end(), to);
+      piece_placed(s, frame->head, all.size());
+      continue;
     }
-    listener_.frame_received(s.peer.identity, all.subspan(payload_bytes), all.first(payload_bytes));
+    if (s.assembly.under_way()) return doom(s, "a frame in the middle of the pieces of another");
+    hand_on(s, all, frame->head.header_bytes);
   }
 }
 

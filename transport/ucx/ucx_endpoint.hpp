@@ -44,10 +44,12 @@ struct ucx_options {
   duration stall_max = std::chrono::seconds(30);  // frames on the way, and the peer takes none
   // The longest polling before the progress thread sleeps; less when frames come seldom.
   duration spin = std::chrono::microseconds(100);
-  uint64_t rendezvous_over = uint64_t{64} << 10; // larger frames are fetched by the receiver
-  uint32_t bad_frames_max = 64;                  // then the session is closed
-  std::string transports = "tcp,self";           // of UCX
-  std::string devices; // network devices of UCX; empty: the one that `listen` is on
+  // Larger frames are fetched whole by the receiver (rendezvous) instead of coming in pieces: for
+  // devices that copy by themselves, from 64 KiB or so.
+  uint64_t rendezvous_over = UINT64_MAX;
+  uint32_t bad_frames_max = 64;        // then the session is closed
+  std::string transports = "tcp,self"; // of UCX
+  std::string devices;                 // network devices of UCX; empty: the one that `listen` is on
 };
 
 // The listener is called on the one progress thread, also before open_ucx_endpoint() has returned.

@@ -11,39 +11,59 @@ using std::chrono::milliseconds;
 
 constexpr duration patience = microseconds(100);
 
-// A peer that answers `looked` after we began to look, or `yielded` when we yield instead; looking
-// too long ends in sleep, which costs 5 µs. Waits `count` times; how long it waited, all in all.
-duration wait(idle_policy& policy, duration looked, duration yielded, int count) {
+struct answers {
+  duration looked, yielded, slept; // how soon the peer answers when we do only that
+};
+
+// Waits `count` times; how long it waited on average. Whoever loses patience is woken 5 µs later.
+duration wait(idle_policy& policy, answers after, int count) {
   duration all{};
   for (int i = 0; i < count; ++i) {
-    const bool looks = policy.next({}) == idle_act::look;
-    const duration waits = looks ? looked : yielded;
-    const bool slept = waits > policy.patience();
-    const duration took = slept ? policy.patience() + microseconds(5) : waits;
+    const auto way = policy.next({});
+    duration took = after.slept;
+    bool slept = way == idle_act::sleep;
+    if (!slept) {
+      took = way == idle_act::look ? after.looked : after.yielded;
+      slept = way == idle_act::look && took > policy.patience();
+      if (slept) took = policy.patience() + microseconds(5);
+    }
     policy.came(took, slept);
     all += took;
   }
   return all / count;
 }
 
+constexpr answers own_processor{microseconds(6), microseconds(9), microseconds(25)};
+constexpr answers same_processor{milliseconds(4), microseconds(10), microseconds(14)};
+constexpr answers many_others{milliseconds(4), milliseconds(4), microseconds(30)};
+
 TEST(idle_policy_test, looks_while_the_peer_has_a_processor_of_its_own) {
   idle_policy policy(patience);
   EXPECT_EQ(policy.next({}), idle_act::look);
-  EXPECT_LE(wait(policy, microseconds(6), microseconds(40), 400), microseconds(8));
+  EXPECT_LE(wait(policy, own_processor, 400), microseconds(8));
 }
 
 TEST(idle_policy_test, yields_to_a_peer_on_the_same_processor) {
   idle_policy policy(patience);
-  // Looking, the peer does not run until we sleep.
-  wait(policy, milliseconds(4), microseconds(10), 20);
-  EXPECT_LE(wait(policy, milliseconds(4), microseconds(10), 400), microseconds(14));
+  wait(policy, same_processor, 40);
+  EXPECT_LE(wait(policy, same_processor, 400), microseconds(15));
 }
 
-TEST(idle_policy_test, changes_its_mind_when_the_scheduler_moves_the_peer) {
+TEST(idle_policy_test, sleeps_where_many_others_want_to_run) {
   idle_policy policy(patience);
-  wait(policy, milliseconds(4), microseconds(10), 400);
-  wait(policy, microseconds(6), microseconds(400), 400);
-  EXPECT_LE(wait(policy, microseconds(6), microseconds(400), 400), microseconds(30));
+  wait(policy, many_others, 40);
+  EXPECT_LE(wait(policy, many_others, 400), microseconds(70)); // with what exploring costs
+}
+
+TEST(idle_policy_test, changes_its_mind_when_the_scheduler_moves_threads) {
+  idle_policy policy(patience);
+  for (const auto& first : {own_processor, same_processor, many_others}) {
+    wait(policy, first, 400);
+    wait(policy, own_processor, 9000);
+    EXPECT_LE(wait(policy, own_processor, 400), microseconds(8));
+    wait(policy, same_processor, 9000);
+    EXPECT_LE(wait(policy, same_processor, 400), microseconds(15));
+  }
 }
 
 TEST(idle_policy_test, sleeps_after_its_patience_and_sooner_when_traffic_is_thin) {

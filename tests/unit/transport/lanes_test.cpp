@@ -58,6 +58,39 @@ TEST_F(lanes_test, posts_a_frame_beyond_the_window_alone) {
   EXPECT_EQ(post(), numbers{1});
 }
 
+TEST_F(lanes_test, sends_large_frames_in_pieces_and_counts_them_as_one) {
+  lanes to({.bounds = {.queued_frames_max = 2, .queued_bytes_max = 4000},
+            .piece_bytes = 100,
+            .whole_over = 400},
+           pool_, [] {});
+  to.open({.peer = {"b", 1}, .session = 7, .frame_bytes_max = 1000, .key = nullptr});
+  const std::vector<std::byte> header(30, std::byte{2}), payload(190, std::byte{1});
+  ASSERT_TRUE(to.send("b", header, payload).ok()); // 100 of payload, 90 and 10, 20 of header
+  EXPECT_EQ(to.credit("b"), 1u);
+  std::vector<std::byte> got;
+  std::vector<std::pair<frame_kind, uint32_t>> heads;
+  while (const auto part = to.next("b")) {
+    heads.emplace_back(part->head.kind, part->head.header_bytes);
+    got.insert(got.end(), part->body.bytes().begin(), part->body.bytes().end());
+  }
+  EXPECT_EQ(heads, (decltype(heads){{frame_kind::piece, 220u},
+                                    {frame_kind::piece, 120u},
+                                    {frame_kind::last_piece, 30u}}));
+  auto whole = payload;
+  whole.insert(whole.end(), header.begin(), header.end());
+  EXPECT_EQ(got, whole);
+  for (const uint64_t taken : {0, 1}) to.taken("b", taken, true);
+  EXPECT_EQ(to.credit("b"), 1u);
+  to.taken("b", 2, true);
+  EXPECT_EQ(to.credit("b"), 2u);
+  ASSERT_TRUE(to.send("b", {}, std::vector<std::byte>(401)).ok()); // whole again
+  EXPECT_EQ(to.next("b")->head.kind, frame_kind::data);
+  ASSERT_TRUE(to.send("b", {}, std::vector<std::byte>(300)).ok());
+  to.next("b");
+  to.close("b");
+  EXPECT_EQ(to.counters().dropped_peer_lost, 2u); // frames, not pieces
+}
+
 TEST_F(lanes_test, takes_no_more_than_its_bounds) {
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(send(990).ok());
   EXPECT_EQ(send(990).code(), status_code::exhausted);

@@ -122,8 +122,20 @@ TEST_F(ucx_endpoint_test, carries_header_and_payload_into_aligned_memory) {
   EXPECT_TRUE(frames[1].payload.empty() && frames[2].header.empty() && frames[2].payload.empty());
 }
 
-TEST_F(ucx_endpoint_test, small_frames_do_not_overtake_large_ones) {
-  pair_up();
+// Small frames whole, larger ones in pieces, and where it is so set the largest fetched by the
+// peer.
+class frame_order_test : public ucx_endpoint_test, public testing::WithParamInterface<uint64_t> {};
+
+INSTANTIATE_TEST_SUITE_P(fetched_over, frame_order_test,
+                         testing::Values(uint64_t{64} << 10, uint64_t{200} << 10, UINT64_MAX));
+
+TEST_P(frame_order_test, small_frames_do_not_overtake_large_ones) {
+  auto sender = options("a");
+  sender.rendezvous_over = GetParam();
+  a_ = start(std::move(sender));
+  b_ = start(seeded("b", *a_));
+  ASSERT_TRUE(a_->listener.wait_up("b", 1));
+  ASSERT_TRUE(b_->listener.wait_up("a"));
   constexpr size_t frames = 600;
   const random_key key{3, random_subsystem::workload, 1};
   for (size_t i = 0; i < frames; ++i) {
