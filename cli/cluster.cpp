@@ -148,40 +148,51 @@ int run_restart(program& context, const cluster_node_settings& settings) {
 
 // --- The others
 
-// A name that was never started here, spare ones first.
-result<std::string> name_to_add(const cluster_folder& folder, const cluster_node_settings& from) {
-  const auto& cluster = folder.cluster();
-  const auto started = folder.started();
-  const auto taken = [&started](const std::string& name) {
-    return std::any_of(started.begin(), started.end(),
-                       [&name](const started_node& node) { return node.name == name; });
-  };
+// The spare node that is asked for, or the first that can be started: one that never was, else one
+// that has ended. Not joined: it never was.
+result<started_node> node_to_add(const cluster_folder& folder, const cluster_node_settings& from) {
+  const auto& spare = folder.cluster().spare;
   if (from.node.size() > 1)
     return fail(status_code::invalid_argument, "one node is added at a time");
-  for (const auto& name : cluster.spare)
-    if (from.node.empty() ? !taken(name) : name == from.node.front()) {
-      if (!taken(name)) return name;
-      return fail(status_code::invalid_argument,
-                  text(name, " was added already; troupe cluster restart ", name, " starts it"));
+  const auto started = folder.started();
+  started_node fresh;
+  std::optional<started_node> ended;
+  std::string known;
+  for (const auto& name : spare) {
+    known += text(known.empty() ? "" : ", ", name);
+    if (!from.node.empty() && name != from.node.front()) continue;
+    const auto found =
+        std::find_if(started.begin(), started.end(),
+                     [&name](const started_node& node) { return node.name == name; });
+    if (found == started.end()) {
+      fresh.name = name;
+      return fresh;
     }
-  std::string spare;
-  for (const auto& name : cluster.spare) spare += text(spare.empty() ? "" : ", ", name);
+    if (!ended && !is_running(found->process)) ended = *found;
+    if (!from.node.empty() && !ended)
+      return fail(status_code::invalid_argument, text(name, " was added already, and runs"));
+  }
+  if (ended) return *ended;
   if (from.node.empty())
     return fail(status_code::exhausted,
-                text("all spare names are taken: ", spare.empty() ? "there are none" : spare));
+                text("all spare nodes run: ", known.empty() ? "there are none" : known));
   return fail(status_code::invalid_argument,
               text(quoted_text(from.node.front()), " is no spare name of the cluster",
-                   spare.empty() ? "" : text("; there are ", spare)));
+                   known.empty() ? "" : text("; there are ", known)));
 }
 
 int run_add(program& context, const cluster_node_settings& settings) {
   const auto folder = cluster_folder::open(context.files, settings.folder.dir);
   if (!folder) return context.complain(folder.error(), exit_usage);
-  const auto name = name_to_add(*folder, settings);
-  if (!name) return context.complain(name.error(), exit_usage);
+  const auto wanted = node_to_add(*folder, settings);
+  if (!wanted) return context.complain(wanted.error(), exit_usage);
+  if (wanted->joined) {
+    const auto again = start_again(context, *folder, *wanted, settings);
+    return again.ok() ? static_cast<int>(exit_done) : context.complain(again);
+  }
   const auto seed = seed_of(*folder);
   if (!seed) return context.complain(seed.error());
-  auto node = folder->plan_start(*name, folder->started().front().threads);
+  auto node = folder->plan_start(wanted->name, folder->started().front().threads);
   if (!node) return context.complain(node.error());
   if (auto s = folder->start(*node, false, *seed); !s.ok()) return context.complain(s);
   if (auto s = wait_until_ready(context, *folder, *node); !s.ok()) {

@@ -270,7 +270,10 @@ class nodes(cluster_case):
         self.assertIn("was added already", cluster.call("add", "n2", code=2).stderr)
         self.assertIn("is no spare name", cluster.call("add", "x", code=2).stderr)
         cluster.call("add", "n3")
-        self.assertIn("all spare names are taken", cluster.call("add", code=2).stderr)
+        self.assertIn("all spare nodes run", cluster.call("add", code=2).stderr)
+        for name in ("n2", "n3"):  # one that was killed is started again
+            cluster.call("kill", name)
+            self.assertIn("ready %s " % name, cluster.call("add").stderr)
 
     def test_a_stranger_without_the_secret_gets_nothing(self):
         cluster = self.cluster(1)
