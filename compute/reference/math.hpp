@@ -61,9 +61,9 @@ inline float gelu_tanh(float x) {
   return x / (1.0f + exp(-(x * inner)));
 }
 
-// x times the normal distribution function: erf near zero, exp(-z^2) times a polynomial in
-// 1 / (1 + z/2) for the tails.
-inline float gelu_erf(float x) {
+// The normal distribution function: erf near zero, exp(-z^2) times a polynomial in 1 / (1 + z/2)
+// for the tails.
+inline float normal_cdf(float x) {
   const float z = min(10.5f, std::fabs(x) * 0.70710678f);
   const float square = z * z;
   float cdf = 0;
@@ -95,7 +95,11 @@ inline float gelu_erf(float x) {
     const float half_erf = 0.5f * (z * p);
     cdf = x > 0.0f ? 0.5f + half_erf : 0.5f - half_erf;
   }
-  return x * cdf;
+  return cdf;
+}
+
+inline float gelu_erf(float x) {
+  return x * normal_cdf(x);
 }
 
 // Sixteen partial sums added pairwise: l and l + 8, then l and l + 4, 2, 1.
