@@ -1,0 +1,43 @@
+// AdamW over all parameters of a map, or over those of one part.
+#pragma once
+
+#include "model/training/parameters.hpp"
+
+namespace troupe::model {
+
+struct adamw_options {
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.1;
+  bool decay_vectors = false; // norms and biases, too
+};
+
+// Sum of squares of each parameter's gradient, added up in the order of the map: a parameter lies
+// on one node, so the norm does not depend on which.
+template <class T>
+double squared_norm(compute::training_kernels<T>& device, const parameter_map& map,
+                    const parameter_gradients<T>& gradients);
+
+template <class T>
+class adamw_optimiser {
+public:
+  adamw_optimiser(const parameter_map& map, const adamw_options& options)
+      : map_(&map), options_(options), first_(map.scalars), second_(map.scalars) {}
+
+  // Values change; who uses them has to refresh them. `factor` is the clipping's.
+  void step(compute::training_kernels<T>& device, parameter_values<T>& values,
+            const parameter_gradients<T>& gradients, double rate, double factor);
+
+  uint64_t steps() const { return steps_; }
+  std::span<const T> first_moments() const { return first_; }
+  std::span<const T> second_moments() const { return second_; }
+
+private:
+  const parameter_map* map_;
+  const adamw_options options_;
+  std::vector<T> first_, second_;
+  uint64_t steps_ = 0;
+};
+
+} // namespace troupe::model
