@@ -43,6 +43,8 @@ struct engine_metrics {
   uint64_t cached_tokens = 0;  // prompt tokens taken from the prefix cache
   uint64_t prefix_queries = 0; // tokens looked up
   uint64_t preemptions = 0;
+  uint64_t draft_tokens = 0;   // guessed
+  uint64_t draft_accepted = 0; // of these right
   uint64_t steps = 0;
   uint64_t pages_total = 0;
   uint64_t pages_used = 0;                          // held by running requests

@@ -66,6 +66,8 @@ engine_metrics metrics_board::read() const {
   out.cached_tokens = load(cached_tokens);
   out.prefix_queries = load(prefix_queries);
   out.preemptions = load(preemptions);
+  out.draft_tokens = load(draft_tokens);
+  out.draft_accepted = load(draft_accepted);
   out.steps = load(steps);
   out.pages_total = load(pages_total);
   out.pages_used = load(pages_used);

@@ -38,6 +38,8 @@ public:
   counter prompt_tokens{0};
   counter generated_tokens{0};
   counter preemptions{0};
+  counter draft_tokens{0};
+  counter draft_accepted{0};
   counter steps{0};
   counter step_started_ns{0}; // 0: no step under way
   // Written by the KV-cache manager.

@@ -22,6 +22,7 @@ struct node_options {
   uint32_t max_batch_size = 0; // sequences per step; 0: sequences_max
   uint32_t max_wait_us = 0;    // how long a step may wait for company
   bool prefix_cache = true;
+  uint32_t draft_tokens_max = 0; // guessed of one sequence in a step (dataflow/draft.hpp)
   uint32_t attention_stages = 1;
   uint32_t expert_shards = 1;
   uint32_t actor_threads = 2; // CAF workers

@@ -44,6 +44,7 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const sea
   r.step_max = step_deadline;
   r.page_tokens = options.page_tokens;
   r.prefix_cache = options.prefix_cache;
+  r.draft_tokens_max = options.draft_tokens_max;
   std::set<int32_t> eos(description.eos_ids.begin(), description.eos_ids.end());
   eos.insert(bundle->generation_defaults->eos_ids.begin(),
              bundle->generation_defaults->eos_ids.end());

@@ -65,6 +65,7 @@ struct node_resources {
   uint32_t page_count = 0;
   uint32_t page_tokens = 0;
   bool prefix_cache = true;
+  uint32_t draft_tokens_max = 0;
   std::vector<int32_t> eos_ids;
   dataflow::restart_limits restarts;
   duration step_max{};       // a step, or the work before an epoch, that takes longer is stuck

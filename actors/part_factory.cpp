@@ -28,6 +28,7 @@ sequencer make_sequencer(caf::actor_system& system, const node_resources& r, uin
                                   .positions_max = r.positions_max,
                                   .page_tokens = r.page_tokens,
                                   .prefix_cache = r.prefix_cache,
+                                  .draft_tokens_max = r.draft_tokens_max,
                                   .weight_version = r.bundle->weight_version,
                                   .eos_ids = r.eos_ids,
                                   .description = r.bundle->description.get(),

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/mutant.hpp"
 #include "base/text.hpp"
+#include "dataflow/draft.hpp"
 #include "dataflow/finish_rule.hpp"
 #include "dataflow/orphaned_streams.hpp"
 #include "model/description.hpp"
@@ -68,6 +69,8 @@ struct live_sequence {
   std::vector<int32_t> tokens;                   // prompt and drawn
   std::vector<uint32_t> pages;
   std::vector<dataflow::token_record> prompt_records;
+  std::vector<int32_t> draft; // guessed to come next: computed in the step being made or under way
+  dataflow::draft_length draft_length;
   uint32_t computed = 0;
   uint32_t committed = 0; // of these the page table knows
   uint32_t cached_tokens = 0;
@@ -141,6 +144,7 @@ struct sequencer_state {
   void forget_pages(sequence_id id, live_sequence& sequence) {
     batcher->on_preempted(id);
     sequence.pages.clear();
+    sequence.draft.clear();
     sequence.prompt_records.clear();
     sequence.computed = sequence.committed = 0;
     sequence.has_pages = sequence.active = false;
@@ -276,6 +280,7 @@ struct sequencer_state {
       return report();
     }
     batcher->plan_rows(plan);
+    add_drafts();
     for (const auto& entry : plan.entries) extend_pages(entry);
     if (!round.empty())
       send_round(phase::extending);
@@ -316,9 +321,30 @@ struct sequencer_state {
     return options.weight_version << 32 | variant;
   }
 
+  // What the step has tokens left for. Penalties look at tokens that are only guessed yet, so
+  // streams with penalties have no drafts.
+  void add_drafts() {
+    if (options.draft_tokens_max == 0) return;
+    uint32_t left = options.limits.tokens_max - std::min(plan.tokens, options.limits.tokens_max);
+    for (const auto& entry : plan.entries) {
+      auto& sequence = live.at(entry.sequence);
+      sequence.draft.clear();
+      const auto& request = *sequence.request;
+      if (!entry.wants_logits || request.tokens_max == 0 || needs_history(request)) continue;
+      // The last token of the answer is drawn after the draft, and computed by nobody.
+      const uint32_t useful =
+          std::min(request.tokens_max - sequence.drawn() - 1,
+                   options.positions_max - static_cast<uint32_t>(sequence.tokens.size()));
+      const uint32_t count_max = std::min({left, options.draft_tokens_max, useful});
+      sequence.draft = dataflow::draft_from(sequence.tokens, sequence.draft_length.next(count_max));
+      left -= static_cast<uint32_t>(sequence.draft.size());
+    }
+  }
+
   void extend_pages(const dataflow::step_entry& entry) {
     const auto& sequence = live.at(entry.sequence);
-    const uint32_t tokens_total = entry.begin + entry.count;
+    const auto tokens_total =
+        static_cast<uint32_t>(entry.begin + entry.count + sequence.draft.size());
     if (uint64_t{sequence.pages.size()} * options.page_tokens >= tokens_total) return;
     round.extensions.push_back({entry.sequence, tokens_total});
   }
@@ -364,11 +390,15 @@ struct sequencer_state {
     batcher->on_started(opened.id, opened.cached_tokens);
   }
 
-  // Gives up running sequences until those that lack pages have been given another chance or are
-  // themselves given up; what was given up is computed again later, to the same bits.
+  // Gives up drafts, then running sequences, until those that lack pages have been given another
+  // chance or are themselves given up; what was given up is computed again later, to the same bits.
   void make_room(const std::vector<sequence_id>& not_extended) {
     for (const auto id : not_extended) {
       if (!in_plan(id)) continue; // given up or ended in the meantime
+      if (!std::exchange(live.at(id).draft, {}).empty()) {
+        extend_pages_of(id);
+        continue;
+      }
       const auto victim = batcher->choose_victim();
       TROUPE_CHECK(victim.has_value());
       if (batcher->running() == 1 && round.closes.empty()) { // alone, and still no room
@@ -377,9 +407,13 @@ struct sequencer_state {
         continue;
       }
       give_up(*victim);
-      for (const auto& entry : plan.entries)
-        if (entry.sequence == id) extend_pages(entry);
+      extend_pages_of(id);
     }
+  }
+
+  void extend_pages_of(sequence_id id) {
+    for (const auto& entry : plan.entries)
+      if (entry.sequence == id) extend_pages(entry);
   }
 
   bool in_plan(sequence_id id) const {
@@ -443,10 +477,11 @@ struct sequencer_state {
     const auto& sequence = live.at(entry.sequence);
     const auto index = static_cast<uint32_t>(frame.tables.size());
     frame.tables.push_back(sequence.pages);
-    for (uint32_t i = 0; i < entry.count; ++i) {
+    for (uint32_t i = 0; i < entry.count + sequence.draft.size(); ++i) {
       const uint32_t position = entry.begin + i;
       const uint32_t page = sequence.pages[position / options.page_tokens];
-      frame.ids.push_back(sequence.tokens[position]);
+      frame.ids.push_back(i < entry.count ? sequence.tokens[position]
+                                          : sequence.draft[i - entry.count]);
       frame.positions.push_back(position);
       frame.sequence_of.push_back(index);
       frame.prompt_lengths.push_back(sequence.prompt_tokens());
@@ -458,12 +493,13 @@ struct sequencer_state {
   // Which rows need logits, and what for.
   void add_draws(step_frame& frame, const dataflow::step_entry& entry,
                  const live_sequence& sequence) {
-    const auto first_row = static_cast<uint32_t>(frame.ids.size()) - entry.count;
-    for (uint32_t i = 0; i < entry.count; ++i) {
+    const auto rows = static_cast<uint32_t>(entry.count + sequence.draft.size());
+    const auto first_row = static_cast<uint32_t>(frame.ids.size()) - rows;
+    for (uint32_t i = 0; i < rows; ++i) {
       const uint32_t next = entry.begin + i + 1; // the position these logits are about
       const bool scores = sequence.wants_prompt_scores() && next < sequence.prompt_tokens();
       const bool draws =
-          entry.wants_logits && i + 1 == entry.count && sequence.request->tokens_max > 0;
+          entry.wants_logits && i + 1 >= entry.count && sequence.request->tokens_max > 0;
       if (!scores && !draws) continue;
       row_draw draw;
       draw.sequence = entry.sequence;
@@ -474,8 +510,8 @@ struct sequencer_state {
       draw.position = TROUPE_MUTANT(sampling_key_reused) ? next - sequence.cached_tokens : next;
       if (scores) draw.given = sequence.tokens[next];
       if (draws)
-        draw.banned =
-            dataflow::banned_before_min(*sequence.request, sequence.drawn(), options.eos_ids);
+        draw.banned = dataflow::banned_before_min(
+            *sequence.request, sequence.drawn() + i + 1 - entry.count, options.eos_ids);
       frame.draws.push_back(std::move(draw));
     }
   }
@@ -549,9 +585,9 @@ struct sequencer_state {
     const auto found = live.find(id);
     if (found == live.end()) return; // its request failed in this very step
     auto& sequence = found->second;
-    batcher->on_computed(id, entry.count);
-    note_computed(id, sequence, entry.count);
     emission::entry told = start_entry(sequence);
+    const auto draft = std::exchange(sequence.draft, {});
+    uint32_t accepted = 0;
     bool drew = false;
     for (auto& draw : draws) {
       if (!draw.why.ok()) return fail_request(sequence.handle, draw.why);
@@ -561,7 +597,15 @@ struct sequencer_state {
       }
       drew = true;
       take_token(sequence, draw.drawn, told);
+      // What comes after a guess that did not hold was computed for nothing.
+      if (told.finished || accepted == draft.size()) break;
+      if (draft[accepted] != draw.drawn.token && !TROUPE_MUTANT(drafts_believed)) break;
+      ++accepted;
     }
+    if (drew) note_draft(sequence, draft, accepted);
+    batcher->on_computed(id, entry.count);
+    if (accepted > 0) batcher->on_accepted(id, accepted);
+    note_computed(id, sequence, entry.count + accepted);
     finish_prompt(sequence, told);
     const bool over = told.finished;
     if (told.first || over || !told.tokens.empty() || !told.prompt.empty())
@@ -571,6 +615,14 @@ struct sequencer_state {
       drop(id);
     else if (drew)
       batcher->on_sampled(id);
+  }
+
+  void note_draft(live_sequence& sequence, const std::vector<int32_t>& draft, uint32_t accepted) {
+    const auto drafted = static_cast<uint32_t>(draft.size());
+    sequence.draft_length.drew(drafted, accepted);
+    count(options.board->draft_tokens, drafted);
+    count(options.board->draft_accepted, accepted);
+    if (accepted > 0) options.trace->hit("draft.accepted", accepted);
   }
 
   // The page table hears of computed tokens when a page has become full.

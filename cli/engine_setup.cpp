@@ -89,6 +89,7 @@ actors::node_options node_options_of(const engine_settings& settings) {
   out.max_batch_size = settings.max_batch_size;
   out.max_wait_us = settings.max_wait_us;
   out.prefix_cache = settings.prefix_cache;
+  out.draft_tokens_max = settings.speculative_tokens;
   out.attention_stages = settings.attention_stages;
   out.expert_shards = settings.expert_shards;
   out.actor_threads = settings.actor_threads;

@@ -90,6 +90,7 @@ struct engine_settings {
   byte_size kv_memory;
   uint32_t page_tokens = 16;
   bool prefix_cache = true;
+  uint32_t speculative_tokens = 0;
   uint32_t attention_stages = 1;
   uint32_t expert_shards = 1;
   uint32_t actor_threads = 2;
@@ -148,6 +149,14 @@ struct engine_settings {
           page_tokens);
     visit({.name = "prefix-cache", .help = "reuse the computed beginnings of earlier prompts"},
           prefix_cache);
+    visit(
+        {.name = "speculative-tokens",
+         .value = "COUNT",
+         .help = "tokens guessed ahead of a stream in a step, from its own text; never changes the "
+                 "result",
+         .range = {0, 64},
+         .aliases = "--num-speculative-tokens"},
+        speculative_tokens);
     visit({.name = "attention-stages",
            .value = "COUNT",
            .help = "parts the layers are divided into; never changes the result",

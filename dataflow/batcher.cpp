@@ -132,6 +132,15 @@ void batcher::on_computed(sequence_id id, uint32_t count) {
   s.computed += count;
 }
 
+void batcher::on_accepted(sequence_id id, uint32_t count) {
+  sequence& s = find(id);
+  TROUPE_CHECK(s.state == sequence_state::running);
+  TROUPE_CHECK(s.computed == s.known);
+  s.known += count;
+  s.scheduled += count;
+  s.computed += count;
+}
+
 void batcher::on_sampled(sequence_id id) {
   sequence& s = find(id);
   TROUPE_CHECK(s.state == sequence_state::running);

@@ -110,6 +110,9 @@ public:
   void on_started(sequence_id id, uint32_t cached_tokens);
   // An entry of this sequence is done. Not for entries of a sequence removed or preempted since.
   void on_computed(sequence_id id, uint32_t count);
+  // Of the tokens guessed behind the last known one so many are the sequence's next, and have been
+  // computed in the same entry; all others must have been computed. on_sampled comes next.
+  void on_accepted(sequence_id id, uint32_t count);
   // The sequence has one more token; all others must have been computed.
   void on_sampled(sequence_id id);
 

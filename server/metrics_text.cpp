@@ -89,6 +89,9 @@ void write_work(metrics_writer& out, const actors::engine_metrics& from) {
               from.prefix_queries);
   out.counter("troupe_preemptions_total", "Sequences that had to give up their pages.",
               from.preemptions);
+  out.counter("troupe_draft_tokens_total", "Tokens guessed ahead of streams.", from.draft_tokens);
+  out.counter("troupe_draft_accepted_tokens_total", "Of these, tokens that were right.",
+              from.draft_accepted);
   out.counter("troupe_steps_total", "Step batches computed.", from.steps);
   out.counter("troupe_actor_restarts_total", "Actors restarted by the node supervisor.",
               from.restarts);
@@ -147,6 +150,10 @@ void write_vllm(metrics_writer& out, const actors::engine_metrics& from) {
               from.prefix_queries);
   out.counter("vllm:prefix_cache_hits_total", "Prefix cache hits, in tokens.", from.cached_tokens);
   out.counter("vllm:num_preemptions_total", "Cumulative number of preemptions.", from.preemptions);
+  out.counter("vllm:spec_decode_num_draft_tokens_total", "Number of draft tokens.",
+              from.draft_tokens);
+  out.counter("vllm:spec_decode_num_accepted_tokens_total", "Number of accepted tokens.",
+              from.draft_accepted);
   out.counter("vllm:prompt_tokens_total", "Number of prefill tokens processed.",
               from.prompt_tokens);
   out.counter("vllm:generation_tokens_total", "Number of generation tokens processed.",

@@ -45,6 +45,7 @@ const std::vector<planted_bug>& planted_bugs() {
       {"penalties_not_resumed", "penalties do not see what was drawn before the failover",
        "hot_expert", 1},
       {"sampling_key_reused", "cached positions do not count in the key of a draw", "cascade", 1},
+      {"drafts_believed", "what follows a wrong guess is taken for an answer", "node_loss", 13},
       {"ended_streams_keep_pages", "pages of a stream that has ended are not given back",
        "client_storm", 1},
       {"lost_pages_kept", "KV pages are reused though their bytes are gone", "device_trouble", 1},

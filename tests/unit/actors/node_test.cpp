@@ -2,6 +2,7 @@
 // text with any number of threads, shards and stages.
 #include "actors/node.hpp"
 
+#include "actors/stage_memory.hpp"
 #include "model/tokenizer.hpp"
 #include "tests/support/built_in_model.hpp"
 
@@ -112,6 +113,75 @@ TEST(node_test, stages_shards_threads_and_neighbours_change_no_byte) {
     if (expected.empty()) expected = text;
     EXPECT_EQ(text, expected);
     for (auto& neighbour : neighbours) EXPECT_TRUE(neighbour->wait_for_end());
+  }
+}
+
+// Answers that repeat their prompt, and answers that do not.
+std::vector<dataflow::generation_request> requests_to_guess_at() {
+  std::vector<dataflow::generation_request> out;
+  for (const auto* prompt : {"the cat sat on the mat. the cat sat on the mat. the cat sat on the",
+                             "one two three one two three one two three", "Once upon a time"})
+    for (const float temperature : {0.0f, 0.8f}) {
+      auto request = ask(prompt, 60);
+      request.sampling.temperature = temperature;
+      out.push_back(request);
+      request.ignore_eos = false;
+      request.tokens_min = 10;
+      request.sampling.repetition_penalty = 1.3f; // no guesses
+      out.push_back(request);
+    }
+  return out;
+}
+
+TEST(node_test, guessing_ahead_takes_fewer_steps_and_changes_no_byte) {
+  std::vector<std::string> plain;
+  uint64_t steps = 0;
+  for (const uint32_t draft : {0u, 1u, 3u, 8u}) {
+    node_options options;
+    options.draft_tokens_max = draft;
+    options.prefix_cache = false;
+    const auto node = start(options);
+    std::vector<std::string> texts;
+    for (const auto& request : requests_to_guess_at()) texts.push_back(answer_of(*node, request));
+    const auto metrics = node->metrics();
+    if (draft == 0) {
+      plain = texts;
+      steps = metrics.steps;
+      EXPECT_EQ(metrics.draft_tokens, 0u);
+      continue;
+    }
+    EXPECT_EQ(texts, plain) << draft;
+    EXPECT_GT(metrics.draft_accepted, 20u);
+    EXPECT_LE(metrics.draft_accepted, metrics.draft_tokens);
+    EXPECT_EQ(metrics.steps, steps - metrics.draft_accepted);
+  }
+}
+
+TEST(node_test, guesses_give_way_where_pages_or_tokens_are_short) {
+  const auto requests = requests_to_guess_at();
+  std::vector<std::string> plain;
+  for (const uint32_t draft : {0u, 64u}) {
+    node_options options;
+    options.draft_tokens_max = draft;
+    options.positions_max = 128;
+    options.page_tokens = 8;
+    options.kv_bytes = 20 * kv_bytes_per_page(*tests::built_in_model()->description, 8);
+    options.step_tokens_max = 12;
+    const auto node = start(options);
+    std::vector<std::unique_ptr<client>> readers;
+    for (const auto& request : requests) {
+      readers.push_back(std::make_unique<client>());
+      ASSERT_TRUE(node->submit(request, readers.back()->sink()).has_value());
+    }
+    std::vector<std::string> texts;
+    for (auto& reader : readers) {
+      EXPECT_TRUE(reader->wait_for_end());
+      texts.push_back(reader->text());
+    }
+    EXPECT_GT(node->metrics().preemptions, 0u);
+    if (draft == 0) plain = texts;
+    EXPECT_EQ(texts, plain);
+    EXPECT_EQ(node->metrics().draft_accepted > 0, draft > 0);
   }
 }
 
