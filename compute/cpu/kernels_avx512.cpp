@@ -5,6 +5,7 @@
 #include "compute/cpu/kernel_math.hpp"
 #include "compute/cpu/kernel_matmul.hpp"
 #include "compute/cpu/kernel_quantise.hpp"
+#include "compute/cpu/kernel_training.hpp"
 #include "compute/cpu/simd_avx512.hpp"
 
 namespace troupe::compute {
@@ -35,6 +36,10 @@ const kernel_table& avx512_kernels() {
       .multiply_integers = limit_kernels<simd>::multiply_integers,
   };
   return table;
+}
+
+const training_table& avx512_training() {
+  return training_functions<avx512::simd>::table;
 }
 
 } // namespace troupe::compute

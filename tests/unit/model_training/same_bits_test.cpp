@@ -4,10 +4,14 @@
 #include "tests/unit/model_training/training_model.hpp"
 
 #include "compute/cpu_executor.hpp"
+#include "compute/cpu_training.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <future>
+#include <utility>
 
 namespace troupe::model_test {
 namespace {
@@ -59,6 +63,41 @@ TEST_P(same_bits_of, gradients_whatever_rows_the_head_takes_at_once) {
   const auto usual = gradients_of(documents);
   trained.options.head_rows = 7;
   EXPECT_TRUE(same_bits(gradients_of(documents), usual));
+}
+
+TEST_P(same_bits_of, steps_on_every_instruction_set_and_any_number_of_threads) {
+  const auto step = [this](compute::training_kernels<float>& device, auto& values) {
+    model::training_pass<float> pass(trained.description, trained.options);
+    model::adamw_optimiser<float> optimiser(trained.map, {});
+    model::parameter_gradients<float> gradients(trained.map);
+    for (int i = 0; i < 2; ++i) {
+      values.refresh(device);
+      gradients.clear();
+      const auto run =
+          pass.run(device, {values, trained.corrections, &gradients}, documents.views(), 0.01f);
+      ASSERT_TRUE(run.has_value());
+      gradients.close_share();
+      const double norm = std::sqrt(model::squared_norm(device, trained.map, gradients));
+      optimiser.step(device, values, gradients, 1e-3, 1 / norm);
+    }
+  };
+  auto expected = trained.values;
+  step(trained.device, expected);
+  for (const auto set : {compute::instruction_set::avx2, compute::instruction_set::avx512}) {
+    if (!compute::supported(set)) continue;
+    for (const uint32_t threads : {1u, 2u}) {
+      const auto executor = compute::make_cpu_executor({.threads = threads}).value();
+      auto values = trained.values;
+      std::promise<void> done;
+      const auto job = [&](compute::kernels& host) {
+        step(*compute::make_cpu_training_kernels(host, set), values);
+      };
+      ASSERT_TRUE(executor->submit(job, [&done](const status&) { done.set_value(); }).ok());
+      done.get_future().wait();
+      EXPECT_TRUE(same_bits(values.all(), std::as_const(expected).all()))
+          << compute::to_string(set) << " " << threads;
+    }
+  }
 }
 
 TEST_P(same_bits_of, logits_in_training_and_serving) {
