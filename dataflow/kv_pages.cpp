@@ -25,7 +25,11 @@ uint32_t pages_for(uint64_t tokens, uint32_t page_tokens) {
 
 } // namespace
 
-kv_pages::kv_pages(const kv_pages_options& options) : options_(options) {
+kv_pages::kv_pages(const kv_pages_options& options)
+    : options_(options),
+      order_({.policy = options.eviction,
+              .attention_positions = options.attention_positions,
+              .remembered_max = options.page_count}) {
   TROUPE_CHECK(options_.page_count > 0 && options_.page_count < none);
   TROUPE_CHECK(options_.page_tokens > 0);
   TROUPE_CHECK(options_.hash_bits <= 64);
@@ -49,8 +53,9 @@ result<opened_sequence> kv_pages::open(const open_sequence_args& args) {
   s.salt = args.salt;
   s.weight_version = args.weight_version;
   s.remember = args.remember;
+  s.counts = args.counts;
   if (args.reuse) {
-    queries_tokens_ += args.tokens.size();
+    if (s.counts) queries_tokens_ += args.tokens.size();
     const size_t pages_max = (args.tokens.size() - 1) / options_.page_tokens;
     uint32_t parent = none;
     while (s.pages.size() < pages_max) {
@@ -59,16 +64,30 @@ result<opened_sequence> kv_pages::open(const open_sequence_args& args) {
           args.tokens.subspan(s.pages.size() * options_.page_tokens, options_.page_tokens)};
       parent = lookup(key, hash_of(key));
       if (parent == none) break;
-      hold(parent);
+      hold(parent, s.counts);
       s.pages.push_back(parent);
     }
     s.indexed = static_cast<uint32_t>(s.pages.size());
     s.computed = s.indexed * options_.page_tokens;
-    hit_tokens_ += s.computed;
+    if (s.indexed > 0) s.turn = pages_[s.pages.back()].history.turn + 1;
+    if (s.counts) hit_tokens_ += s.computed;
   }
   opened_sequence opened{s.computed, s.pages};
   sequences_.emplace(args.id, std::move(s));
   return opened;
+}
+
+uint32_t kv_pages::cached_pages(const open_sequence_args& args) const {
+  uint32_t found = 0;
+  uint32_t parent = none;
+  for (size_t at = 0; at + options_.page_tokens <= args.tokens.size();
+       at += options_.page_tokens, ++found) {
+    const chain_key key{parent, args.salt, args.weight_version,
+                        args.tokens.subspan(at, options_.page_tokens)};
+    parent = lookup(key, hash_of(key));
+    if (parent == none) break;
+  }
+  return found;
 }
 
 status kv_pages::extend(sequence_id id, uint32_t tokens_total) {
@@ -109,8 +128,11 @@ bool kv_pages::complete_page(sequence& s) {
   const uint32_t equal = lookup(key, hash);
   if (equal == none) {
     insert(at, key, hash);
+    pages_[at].history = {.uses = order_.computed(hash),
+                          .turn = s.turn,
+                          .position = s.indexed * options_.page_tokens};
   } else {
-    hold(equal);
+    hold(equal, s.counts);
     release(at);
     at = equal;
   }
@@ -139,7 +161,10 @@ void kv_pages::close(sequence_id id) {
 }
 
 void kv_pages::drop_cached() {
-  while (!leaves_.empty()) evict(leaves_.begin()->second);
+  while (!leaves_.empty()) {
+    ++dropped_;
+    forget(leaves_.begin()->second);
+  }
 }
 
 kv_pages_stats kv_pages::stats() const {
@@ -151,6 +176,8 @@ kv_pages_stats kv_pages::stats() const {
   s.queries_tokens = queries_tokens_;
   s.hit_tokens = hit_tokens_;
   s.evictions = evictions_;
+  s.evicted_unused = evicted_unused_;
+  s.dropped = dropped_;
   return s;
 }
 
@@ -210,19 +237,27 @@ void kv_pages::insert(uint32_t at, const chain_key& key, uint64_t hash) {
   head = at;
 }
 
-void kv_pages::evict(uint32_t at) {
+// The first of the order goes, to make room.
+void kv_pages::evict() {
+  const auto [rank, at] = *leaves_.begin();
+  const page& p = pages_[at];
+  order_.gave_up(rank, p.history, p.hash);
+  ++evictions_;
+  if (p.history.uses == 1) ++evicted_unused_;
+  forget(at);
+}
+
+void kv_pages::forget(uint32_t at) {
   page& p = pages_[at];
   TROUPE_CHECK(p.state == page_state::indexed && p.references == 0 && p.children == 0);
-  leaves_.erase({p.used_at, at});
+  leaves_.erase({p.rank, at});
   --cached_;
-  ++evictions_;
   uint32_t* link = &buckets_[p.hash & (buckets_.size() - 1)];
   while (*link != at) link = &pages_[*link].bucket_next;
   *link = p.bucket_next;
   if (p.parent != none) {
     page& parent = pages_[p.parent];
-    if (--parent.children == 0 && parent.references == 0)
-      leaves_.insert({parent.used_at, p.parent});
+    if (--parent.children == 0 && parent.references == 0) leaves_.insert({parent.rank, p.parent});
   }
   p.state = page_state::free;
   p.parent = none;
@@ -233,7 +268,7 @@ void kv_pages::evict(uint32_t at) {
 }
 
 uint32_t kv_pages::take_page() {
-  if (free_.empty()) evict(leaves_.begin()->second);
+  if (free_.empty()) evict();
   const uint32_t at = free_.back();
   free_.pop_back();
   pages_[at].state = page_state::owned;
@@ -242,12 +277,17 @@ uint32_t kv_pages::take_page() {
 }
 
 // One more sequence holds an indexed page.
-void kv_pages::hold(uint32_t at) {
+void kv_pages::hold(uint32_t at, bool counts) {
   page& p = pages_[at];
   TROUPE_CHECK(p.state == page_state::indexed);
-  if (p.references++ > 0) return;
+  const bool was_cached = p.references++ == 0;
+  if (counts) {
+    if (was_cached) order_.used_again(p.history);
+    if (p.history.uses < UINT32_MAX) ++p.history.uses;
+  }
+  if (!was_cached) return;
   --cached_;
-  if (p.children == 0) leaves_.erase({p.used_at, at});
+  if (p.children == 0) leaves_.erase({p.rank, at});
 }
 
 void kv_pages::release(uint32_t at) {
@@ -259,9 +299,10 @@ void kv_pages::release(uint32_t at) {
     free_.push_back(at);
     return;
   }
-  p.used_at = tick_;
+  p.history.used_at = tick_;
+  p.rank = order_.rank(p.history);
   ++cached_;
-  if (p.children == 0) leaves_.insert({p.used_at, at});
+  if (p.children == 0) leaves_.insert({p.rank, at});
 }
 
 void kv_pages::check_invariants() const {
@@ -299,7 +340,7 @@ void kv_pages::check_invariants() const {
     ++cached;
     if (p.children > 0) continue;
     ++leaves;
-    TROUPE_CHECK(leaves_.count({p.used_at, at}) == 1);
+    TROUPE_CHECK(leaves_.count({p.rank, at}) == 1);
   }
   for (uint32_t at = 0; at < pages_.size(); ++at) TROUPE_CHECK(pages_[at].children == children[at]);
   TROUPE_CHECK(count[0] == free_.size());

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/status.hpp"
+#include "dataflow/eviction.hpp"
 #include "dataflow/ids.hpp"
 
 #include <cstdint>
@@ -30,6 +31,8 @@ struct kv_pages_options {
   uint32_t page_count = 0;
   uint32_t page_tokens = 16;
   uint32_t hash_bits = 64; // tests narrow it to force collisions
+  eviction_policy eviction = eviction_policy::cost;
+  uint32_t attention_positions = 0; // see eviction_options
 };
 
 struct open_sequence_args {
@@ -40,6 +43,7 @@ struct open_sequence_args {
   uint64_t weight_version = 0; // … and one version of the weights
   bool reuse = true;    // look for cached pages (not when prompt log-probabilities are asked)
   bool remember = true; // enter full pages into the index for others
+  bool counts = true;   // in the statistics, and as a use of the pages
 };
 
 struct opened_sequence {
@@ -54,7 +58,9 @@ struct kv_pages_stats {
   uint32_t pages_free = 0;
   uint64_t queries_tokens = 0; // looked up so far
   uint64_t hit_tokens = 0;     // of these found
-  uint64_t evictions = 0;      // pages
+  uint64_t evictions = 0;      // pages given up for room
+  uint64_t evicted_unused = 0; // of these never used but by the sequence that computed them
+  uint64_t dropped = 0;        // pages forgotten by drop_cached()
 };
 
 class kv_pages {
@@ -66,8 +72,11 @@ public:
   // with `invalid_argument` when there are none. The id must not be open.
   result<opened_sequence> open(const open_sequence_args& args);
 
+  // How many leading pages of `tokens` are cached or in use. Takes nothing.
+  uint32_t cached_pages(const open_sequence_args& args) const;
+
   // Makes sure the sequence has pages for its first tokens_total tokens. Takes free pages, then
-  // evicts cached ones, least recently used first and children before parents. `exhausted` changes
+  // evicts cached ones in the order of the policy, children before parents. `exhausted` changes
   // nothing.
   status extend(sequence_id id, uint32_t tokens_total);
 
@@ -108,7 +117,8 @@ private:
     uint32_t children = 0;   // indexed pages whose parent this is
     uint32_t bucket_next = none;
     uint64_t hash = 0;
-    uint64_t used_at = 0;        // tick of the last release
+    page_history history;        // indexed
+    eviction_rank rank;          // since the last release
     uint64_t weight_version = 0; // of a chain's first page
     std::string salt;            // of a chain's first page
     std::vector<int32_t> tokens; // indexed: exactly page_tokens
@@ -118,6 +128,8 @@ private:
     std::string salt;
     uint64_t weight_version = 0;
     bool remember = true;
+    bool counts = true;
+    uint32_t turn = 1; // of the pages it computes
     std::vector<uint32_t> pages;
     uint32_t indexed = 0;         // leading pages that are in the index
     uint32_t computed = 0;        // tokens
@@ -137,9 +149,10 @@ private:
   uint64_t hash_of(const chain_key& key) const;
   uint32_t lookup(const chain_key& key, uint64_t hash) const;
   void insert(uint32_t at, const chain_key& key, uint64_t hash);
-  void evict(uint32_t at);
+  void forget(uint32_t at);
+  void evict();
   uint32_t take_page();
-  void hold(uint32_t at);
+  void hold(uint32_t at, bool counts);
   void release(uint32_t at);
   bool complete_page(sequence& s);
 
@@ -147,14 +160,17 @@ private:
   std::vector<page> pages_;
   std::vector<uint32_t> buckets_; // heads of the chains through bucket_next
   std::vector<uint32_t> free_;    // a stack
-  // Indexed pages without holder and without children, by (used_at, page): first goes first.
-  std::set<std::pair<uint64_t, uint32_t>> leaves_;
+  // Indexed pages without holder and without children: first goes first.
+  std::set<std::pair<eviction_rank, uint32_t>> leaves_;
+  eviction_order order_;
   std::map<sequence_id, sequence> sequences_;
   uint32_t cached_ = 0; // indexed pages that nobody holds
   uint64_t tick_ = 0;
   uint64_t queries_tokens_ = 0;
   uint64_t hit_tokens_ = 0;
   uint64_t evictions_ = 0;
+  uint64_t evicted_unused_ = 0;
+  uint64_t dropped_ = 0;
 };
 
 } // namespace troupe::dataflow

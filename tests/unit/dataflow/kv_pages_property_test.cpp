@@ -15,6 +15,7 @@ struct scenario {
   uint32_t page_count;
   uint32_t page_tokens;
   uint32_t hash_bits;
+  eviction_policy eviction = eviction_policy::cost;
 };
 
 // What the bytes of a page would be: everything that decides the keys and values of each slot.
@@ -23,7 +24,7 @@ using slot_content = std::optional<std::tuple<std::string, uint64_t, std::vector
 class kv_model {
 public:
   explicit kv_model(const scenario& s)
-      : table_({s.page_count, s.page_tokens, s.hash_bits}),
+      : table_({s.page_count, s.page_tokens, s.hash_bits, s.eviction, 4}),
         scenario_(s),
         slots_(size_t{s.page_count} * s.page_tokens) {}
 
@@ -149,8 +150,16 @@ TEST(kv_pages_property_test, every_sequence_always_finds_its_own_content_and_not
   uint64_t evictions = 0;
   uint64_t moves = 0;
   uint64_t refusals = 0;
-  const scenario scenarios[] = {{1, 7, 1, 64}, {2, 16, 2, 64}, {3, 16, 2, 3}, {4, 40, 3, 0},
-                                {5, 5, 4, 64}, {6, 24, 4, 2},  {7, 1, 2, 64}, {8, 64, 2, 64}};
+  const scenario scenarios[] = {{1, 7, 1, 64},
+                                {2, 16, 2, 64},
+                                {3, 16, 2, 3},
+                                {4, 40, 3, 0},
+                                {5, 5, 4, 64},
+                                {6, 24, 4, 2},
+                                {7, 1, 2, 64},
+                                {8, 64, 2, 64},
+                                {9, 16, 2, 64, eviction_policy::lru},
+                                {10, 16, 2, 64, eviction_policy::lfu}};
   for (const scenario& s : scenarios) {
     kv_model model(s);
     for (int n = 0; n < 3000; ++n) {

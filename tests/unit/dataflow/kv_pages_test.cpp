@@ -159,6 +159,7 @@ TEST_F(kv_pages_test, takes_free_pages_before_it_evicts) {
 }
 
 TEST_F(kv_pages_test, evicts_the_least_recently_used_and_children_before_parents) {
+  table = kv_pages({.page_count = 8, .page_tokens = page_tokens, .eviction = eviction_policy::lru});
   run_and_close(1, count_from(0, 12));              // 3 pages
   run_and_close(2, count_from(100, 12));            // 3 pages; 2 free
   run_and_close(3, count_from(0, 12));              // touches 1's: 100… is the oldest now
