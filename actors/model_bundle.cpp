@@ -4,6 +4,8 @@
 
 #include "actors/model_directory.hpp"
 #include "actors/model_fingerprint.hpp"
+#include "actors/weight_cache.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "model/chat_template.hpp"
 #include "model/description.hpp"
@@ -65,6 +67,86 @@ void warn_of_unused(const std::vector<std::string>& unused, model_bundle& out) {
   out.warnings.push_back(text(unused.size(), " tensors of the checkpoint are not used: ", names));
 }
 
+uint64_t fingerprint_of(const model_texts& texts, const mapped_weights& mapped,
+                        const std::optional<compute::weight_format>& format) {
+  fingerprint_builder fingerprint;
+  for (const auto* part : {&texts.config, &texts.generation, &texts.tokenizer,
+                           &texts.tokenizer_config, &texts.chat_template})
+    fingerprint.add_text(part->content);
+  for (const auto& [name, bytes] : mapped.file_bytes) fingerprint.add_file(name, bytes);
+  for (const auto& [name, tensor] : mapped.index.tensors()) fingerprint.add_tensor(tensor);
+  fingerprint.add_text(format ? compute::to_string(*format) : "as stored");
+  return fingerprint.value();
+}
+
+// Reads the weights of a model, from the cache where it has them.
+class weight_reading {
+public:
+  weight_reading(const model::description& description, const mapped_weights& mapped,
+                 const storage::file_system& files, compute::executor& executor,
+                 const model_bundle_options& options, uint64_t fingerprint)
+      : description_(description),
+        mapped_(mapped),
+        files_(files),
+        executor_(executor),
+        options_(options),
+        fingerprint_(fingerprint) {}
+
+  result<model::model_weights> read() {
+    if (options_.weight_cache.empty()) return pack({});
+    if (auto cached = from_cache()) return std::move(*cached);
+    return pack(open_writer());
+  }
+
+private:
+  std::optional<model::model_weights> from_cache() {
+    const std::string path = text(options_.weight_cache, "/", weight_cache_name(fingerprint_));
+    auto cache = weight_cache_reader::open(files_, path, fingerprint_);
+    status why = cache ? status() : cache.error();
+    if (cache) {
+      model::weight_loader loader(
+          description_, mapped_.index, executor_,
+          {.format = options_.format,
+           .progress = options_.progress,
+           .packed = [&cache](auto... asked) { return cache->next(asked...); },
+           .keep = {}});
+      auto weights = loader.everything();
+      if (weights) return std::move(*weights);
+      why = weights.error();
+    }
+    if (why.code() != status_code::not_found)
+      log::warn(text("weights are packed again: ", why.why()));
+    return std::nullopt;
+  }
+
+  std::unique_ptr<weight_cache_writer> open_writer() {
+    if (!options_.open_disk) return nullptr;
+    auto disk = options_.open_disk(options_.weight_cache);
+    if (disk) return std::make_unique<weight_cache_writer>(std::move(*disk), fingerprint_);
+    log::warn(text("packed weights are not kept: ", disk.error().why()));
+    return nullptr;
+  }
+
+  result<model::model_weights> pack(std::unique_ptr<weight_cache_writer> writer) {
+    model::load_options how{
+        .format = options_.format, .progress = options_.progress, .packed = {}, .keep = {}};
+    if (writer) how.keep = [&writer](const auto& matrix) { writer->add(matrix); };
+    model::weight_loader loader(description_, mapped_.index, executor_, how);
+    auto weights = loader.everything();
+    if (!weights || !writer) return weights;
+    if (const auto kept = writer->finish(); !kept.ok())
+      log::warn(text("packed weights are not kept: ", kept.why()));
+    return weights;
+  }
+
+  const model::description& description_;
+  const mapped_weights& mapped_;
+  const storage::file_system& files_;
+  compute::executor& executor_;
+  const model_bundle_options& options_;
+  const uint64_t fingerprint_;
+};
+
 } // namespace
 
 result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_system& files,
@@ -86,20 +168,12 @@ result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_syst
   if (!survey) return fail(directory->in_directory(survey.error()));
   warn_of_unused(survey->unused, *bundle);
 
-  model::weight_loader loader(*bundle->description, mapped->index, executor,
-                              {.format = options.format, .progress = options.progress});
-  auto weights = loader.everything();
+  bundle->fingerprint = fingerprint_of(*texts, *mapped, options.format);
+  auto weights =
+      weight_reading(*bundle->description, *mapped, files, executor, options, bundle->fingerprint)
+          .read();
   if (!weights) return fail(directory->in_directory(weights.error()));
   bundle->weights = std::make_shared<const model::model_weights>(std::move(*weights));
-
-  fingerprint_builder fingerprint;
-  for (const auto* part : {&texts->config, &texts->generation, &texts->tokenizer,
-                           &texts->tokenizer_config, &texts->chat_template})
-    fingerprint.add_text(part->content);
-  for (const auto& [name, bytes] : mapped->file_bytes) fingerprint.add_file(name, bytes);
-  for (const auto& [name, tensor] : mapped->index.tensors()) fingerprint.add_tensor(tensor);
-  fingerprint.add_text(options.format ? compute::to_string(*options.format) : "as stored");
-  bundle->fingerprint = fingerprint.value();
   return bundle;
 }
 

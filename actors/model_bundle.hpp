@@ -14,6 +14,7 @@
 #include <vector>
 
 namespace troupe::storage {
+class disk;
 class file_system;
 } // namespace troupe::storage
 
@@ -47,6 +48,10 @@ struct model_bundle_options {
   std::optional<compute::weight_format> format; // absent: as stored
   // Called now and then while loading, on the loading thread.
   std::function<void(uint64_t bytes_done, uint64_t bytes_total)> progress;
+  // Folder of packed weights (actors/weight_cache.hpp); empty: none.
+  std::string weight_cache;
+  // Opens it for writing; unset: what is there is used, and nothing is added.
+  std::function<result<std::unique_ptr<storage::disk>>(const std::string& folder)> open_disk;
 };
 
 // Reads config.json, generation_config.json, tokenizer.json, tokenizer_config.json,

@@ -19,7 +19,7 @@ constexpr duration look_every = std::chrono::milliseconds(200);
 struct cluster_up_settings {
   uint32_t nodes = 3;
   uint32_t spare = 3;
-  model_settings model;
+  model_choice model;
   std::string coordination = "embedded";
   uint32_t voters = 0;
   uint32_t stages = 1;

@@ -6,6 +6,7 @@
 #include "cli/built_in_model.hpp"
 #include "cli/progress_bar.hpp"
 #include "compute/cpu_executor.hpp"
+#include "storage/posix_disk.hpp"
 
 #include <algorithm>
 #include <array>
@@ -40,6 +41,10 @@ setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
   actors::model_bundle_options options;
   options.directory = *directory;
   if (settings.quantize != "none") options.format = compute::parse_weight_format(settings.quantize);
+  options.weight_cache = settings.weight_cache;
+  options.open_disk = [](const std::string& folder) -> result<std::unique_ptr<storage::disk>> {
+    return storage::posix_disk::open(folder);
+  };
   options.progress = [&bar](uint64_t done, uint64_t total) { bar.update(done, total); };
   auto loaded = actors::load_model_bundle(context.files, executor, options);
   if (!loaded) {
@@ -96,7 +101,7 @@ actors::node_options node_options_of(const engine_settings& settings) {
   return out;
 }
 
-setup_result<std::string> model_directory_of(program& context, const model_settings& settings) {
+setup_result<std::string> model_directory_of(program& context, const model_choice& settings) {
   if (settings.model.empty()) {
     auto found = find_built_in_model(context.files, executable_path());
     if (!found) return failed(found.error(), exit_no_model);

@@ -39,7 +39,7 @@ struct engine_setup {
 actors::node_options node_options_of(const engine_settings& settings);
 
 // The directory to use: the one that was asked for, or the built-in model's.
-setup_result<std::string> model_directory_of(program& context, const model_settings& settings);
+setup_result<std::string> model_directory_of(program& context, const model_choice& settings);
 
 // Executor and model, without an engine. Shows progress and the model's warnings on standard error.
 setup_result<running_engine> load_only(program& context, const model_settings& model,

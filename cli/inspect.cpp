@@ -17,7 +17,7 @@ constexpr uint32_t page_tokens = 16; // any page size gives the same bytes a tok
 
 struct inspect_settings {
   std::vector<std::string> directory;
-  model_settings model;
+  model_choice model;
   bool json = false;
   common_settings common;
 
@@ -121,7 +121,7 @@ void add_chat_facts(const actors::model_texts& texts, model_facts& out) {
 }
 
 int run_inspect(program& context, const inspect_settings& settings) {
-  model_settings where = settings.model;
+  model_choice where = settings.model;
   if (settings.directory.size() > 1)
     return context.complain(
         status(status_code::invalid_argument, "troupe model inspect takes one directory or file"),

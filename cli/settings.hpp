@@ -35,7 +35,7 @@ struct common_settings {
 };
 
 // Which model, and how its weights are kept.
-struct model_settings {
+struct model_choice {
   std::string model;
   std::string quantize = "none";
 
@@ -53,6 +53,20 @@ struct model_settings {
            .help = "format in which weights are kept; none keeps each as stored",
            .choices = "none|f32|bf16|f16|int8|int4"},
           quantize);
+  }
+};
+
+// The same for a process that loads it.
+struct model_settings : model_choice {
+  std::string weight_cache;
+
+  template <class Visitor>
+  void for_each_field(Visitor visit) {
+    model_choice::for_each_field(visit);
+    visit({.name = "weight-cache",
+           .value = "DIR",
+           .help = "folder in which packed weights are kept, so that the next start is quicker"},
+          weight_cache);
   }
 };
 

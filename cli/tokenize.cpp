@@ -15,7 +15,7 @@ namespace {
 
 struct tokenize_settings {
   std::vector<std::string> words;
-  model_settings model;
+  model_choice model;
   bool decode = false;
   bool json = false;
   bool special = true;

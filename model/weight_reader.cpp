@@ -76,17 +76,29 @@ const stored_tensor* weight_reader::tensor(const std::string& name,
   return found;
 }
 
+result<weight_matrix> weight_reader::load(const stored_tensor& from, const tensor_slice& part,
+                                          matrix_role role) {
+  const auto format = choose_format(options_.format, from, role);
+  if (options_.packed) return options_.packed(format, part.rows, part.cols);
+  const staged_slice staged(from, part);
+  auto loaded = executor_->load(staged.source(), format);
+  if (!loaded) {
+    const std::string where =
+        part.offset == 0 ? label(from) : text(label(from), ", part from element ", part.offset);
+    return fail(loaded.error().within(where));
+  }
+  if (options_.keep) options_.keep(*loaded);
+  return loaded;
+}
+
 weight_matrix weight_reader::slice(const stored_tensor* from, const tensor_slice& part,
                                    matrix_role role) {
   if (!ok() || from == nullptr) return {};
   weight_matrix out;
   if (executor_ != nullptr) {
-    const staged_slice staged(*from, part);
-    auto loaded = executor_->load(staged.source(), choose_format(options_.format, *from, role));
+    auto loaded = load(*from, part, role);
     if (!loaded) {
-      const std::string where =
-          part.offset == 0 ? label(*from) : text(label(*from), ", part from element ", part.offset);
-      first_ = loaded.error().within(where);
+      first_ = loaded.error();
       return {};
     }
     out = std::move(*loaded);

@@ -42,6 +42,7 @@ public:
   const std::set<std::string, std::less<>>& used() const { return used_; }
 
 private:
+  result<weight_matrix> load(const stored_tensor& from, const tensor_slice& part, matrix_role role);
   void count(uint64_t bytes);
 
   const tensor_index& index_;

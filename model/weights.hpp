@@ -77,6 +77,11 @@ struct load_options {
   // most on the result); router gates are always f32, as are norms and biases.
   std::optional<compute::weight_format> format;
   load_progress progress;
+  // Gives the next matrix as packing would make it; unset: tensors are packed.
+  std::function<result<weight_matrix>(compute::weight_format, uint32_t outputs, uint32_t inputs)>
+      packed;
+  // Hears of every matrix that was packed.
+  std::function<void(const weight_matrix&)> keep;
 };
 
 // What loading everything will read.
