@@ -108,8 +108,7 @@ private:
           description_, mapped_.index, executor_,
           {.format = options_.format,
            .progress = options_.progress,
-           .packed = [&cache](auto... asked) { return cache->next(asked...); },
-           .keep = {}});
+           .packed = [&cache](auto... asked) { return cache->next(asked...); }});
       auto weights = loader.everything();
       if (weights) return std::move(*weights);
       why = weights.error();
@@ -128,8 +127,7 @@ private:
   }
 
   result<model::model_weights> pack(std::unique_ptr<weight_cache_writer> writer) {
-    model::load_options how{
-        .format = options_.format, .progress = options_.progress, .packed = {}, .keep = {}};
+    model::load_options how{.format = options_.format, .progress = options_.progress};
     if (writer) how.keep = [&writer](const auto& matrix) { writer->add(matrix); };
     model::weight_loader loader(description_, mapped_.index, executor_, how);
     auto weights = loader.everything();

@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "model/config_families.hpp"
 #include "model/description.hpp"
+#include "model/fp8.hpp"
 #include "model/json_document.hpp"
 
 #include <algorithm>
@@ -82,6 +83,25 @@ compute::kv_shape kv_shape_of(const attention_spec& attention, uint32_t page_tok
           .value_in_key = latent};
 }
 
+// Which form the weights have; what it says of activations is for other engines.
+void check_quantisation(config_fields& config, status& first) {
+  const auto* given = config.object("quantization_config");
+  if (given == nullptr) return;
+  config_fields fields(*given, text(config.where(), ": quantization_config"), first);
+  const auto method = fields.word("quant_method", "");
+  if (method != "fp8")
+    return fields.refuse_field(
+        status_code::unsupported, "quant_method",
+        text("is \"", method, "\"; quantised weights can be read as \"fp8\""));
+  if (const auto format = fields.word("fmt", "e4m3"); format != "e4m3")
+    return fields.refuse_field(status_code::unsupported, "fmt",
+                               text("is \"", format, "\"; it must be \"e4m3\""));
+  const auto square = fields.ids("weight_block_size");
+  if (square != std::vector<int32_t>{fp8_square, fp8_square})
+    fields.refuse_field(status_code::unsupported, "weight_block_size",
+                        text("must be [", fp8_square, ", ", fp8_square, "]"));
+}
+
 result<description> parse_config(std::string_view config_json, std::string_view file) {
   const auto document = parse_json_object(config_json, file);
   if (!document) return fail(document.error());
@@ -92,10 +112,7 @@ result<description> parse_config(std::string_view config_json, std::string_view 
   if (first.ok() && out.name.empty()) {
     config.refuse_field(status_code::corrupt, "model_type", "is missing");
   }
-  if (config.given("quantization_config")) {
-    config.refuse_field(status_code::unsupported, "quantization_config",
-                        "is set: checkpoints with quantised weights cannot be read yet");
-  }
+  check_quantisation(config, first);
   if (!first.ok()) return fail(first);
   if (!read_family(config, out)) {
     const auto known = family_names();

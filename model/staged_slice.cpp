@@ -2,6 +2,7 @@
 #include "model/staged_slice.hpp"
 
 #include "base/check.hpp"
+#include "model/fp8.hpp"
 #include "model/gguf/block_formats.hpp"
 
 #include <algorithm>
@@ -36,6 +37,7 @@ void decode_range(const stored_tensor& from, size_t begin, size_t end, float* ou
     out += count;
     at += count;
   }
+  if (!from.scales.empty()) apply_fp8_scales(from, begin, end - begin, out - (end - begin));
 }
 
 float plain_value(compute::dtype type, const std::byte* bytes) {

@@ -28,6 +28,7 @@ struct stored_tensor {
   // the rotary embedding (0, n/2, 1, n/2 + 1, …), as llama.cpp's converter writes them. Readers
   // hand them out in the order of the original checkpoint.
   uint32_t paired_heads = 0;
+  std::span<const std::byte> scales{}; // of squares of weights (model/fp8.hpp); empty: none
 
   bool is_readable() const { return type.has_value() || blocks != nullptr; }
   uint64_t elements() const;

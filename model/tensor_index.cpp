@@ -3,6 +3,7 @@
 
 #include "base/text.hpp"
 #include "model/config_fields.hpp"
+#include "model/fp8.hpp"
 #include "model/json_document.hpp"
 
 #include <algorithm>
@@ -42,6 +43,7 @@ result<shard_map> parse_shard_map(std::string_view index_json, std::string_view 
 
 tensor_index::tensor_index(safetensors_file single) {
   for (const auto& tensor : single.tensors()) tensors_.emplace(tensor.name, tensor);
+  attach_fp8_scales(tensors_);
 }
 
 result<tensor_index> tensor_index::sharded(const shard_map& map,
@@ -71,6 +73,7 @@ result<tensor_index> tensor_index::sharded(const shard_map& map,
                   text(shard, ": lacks tensor '", tensor, "', which the index places there"));
     }
   }
+  attach_fp8_scales(out.tensors_);
   return out;
 }
 

@@ -1,6 +1,8 @@
 // The spellings of each family.
 #include "model/tensor_names.hpp"
 
+#include "model/fp8.hpp"
+
 #include <charconv>
 
 namespace troupe::model {
@@ -33,6 +35,7 @@ moe_names names_of(moe_naming naming, bool shared_gate) {
 bool is_superfluous(std::string_view tensor, const description& model) {
   if (tensor.ends_with("rotary_emb.inv_freq") || tensor.ends_with(".masked_bias")) return true;
   if (model.tied_embeddings && tensor == head_name) return true;
+  if (tensor.ends_with(fp8_scale_suffix)) return true; // read with their weights
   constexpr std::string_view prefix = "model.layers.";
   if (!tensor.starts_with(prefix)) return false;
   const std::string_view rest = tensor.substr(prefix.size());

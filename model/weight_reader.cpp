@@ -58,10 +58,11 @@ const stored_tensor* weight_reader::tensor(const std::string& name,
     return nullptr;
   }
   if (!found->is_readable()) {
-    first_ = status(status_code::unsupported,
-                    text(label(*found), " is stored as ", found->type_name,
-                         "; weights can be read from F32, BF16 and F16, and in GGUF files from "
-                         "blocks of Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL and Q2_K to Q6_K"));
+    first_ = status(
+        status_code::unsupported,
+        text(label(*found), " is stored as ", found->type_name,
+             "; weights can be read from F32, BF16, F16 and F8_E4M3 with scales, and in "
+             "GGUF files from blocks of Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL and Q2_K to Q6_K"));
     return nullptr;
   }
   if (found->shape != shape) {

@@ -79,9 +79,9 @@ struct load_options {
   load_progress progress;
   // Gives the next matrix as packing would make it; unset: tensors are packed.
   std::function<result<weight_matrix>(compute::weight_format, uint32_t outputs, uint32_t inputs)>
-      packed;
+      packed{};
   // Hears of every matrix that was packed.
-  std::function<void(const weight_matrix&)> keep;
+  std::function<void(const weight_matrix&)> keep{};
 };
 
 // What loading everything will read.
