@@ -1,0 +1,65 @@
+// A model in training on one executor: its f32 weights, their gradients and the optimiser's state,
+// 24 bytes a parameter. Blocks while computing; one thread at a time.
+#pragma once
+
+#include "compute/cpu_training.hpp"
+#include "model/training/checkpoint_export.hpp"
+#include "model/training/optimiser.hpp"
+#include "model/training/training_pass.hpp"
+
+#include <memory>
+
+namespace troupe::model {
+
+struct training_run_options {
+  pass_options pass;
+  adamw_options optimiser;
+  uint32_t rows_at_once = 1024; // documents are computed together up to here; never changes a bit
+  compute::instruction_set set = compute::instruction_set::automatic; // nor does this
+};
+
+struct step_gradients {
+  pass_figures figures;
+  double norm = 0; // of all gradients of the mean loss
+};
+
+class training_run {
+public:
+  // Description, executor and, until this returns, the index must outlive it.
+  static result<std::unique_ptr<training_run>> make(const description& model,
+                                                    const tensor_index& index,
+                                                    compute::executor& executor,
+                                                    const training_run_options& options);
+
+  // Gradients of the mean loss over all targets, in place of those of the last call.
+  result<step_gradients> compute_gradients(std::span<const training_document> documents);
+  // A step of the optimiser with them; they are multiplied by `factor` first.
+  status apply(double rate, double factor);
+  // Losses alone.
+  result<pass_figures> evaluate(std::span<const training_document> documents);
+
+  // What routing adds to the scores of each layer's experts for the choice.
+  std::span<std::vector<float>> corrections() { return corrections_; }
+  uint64_t parameters() const { return map_.scalars; }
+  uint64_t steps() const { return optimiser_.steps(); }
+  status write(compute::dtype type, const byte_sink& to) const;
+
+private:
+  training_run(const description& model, compute::executor& executor,
+               const training_run_options& options);
+  status on_device(const std::function<void(compute::training_kernels<float>&)>& work);
+  result<pass_figures> pass_over(std::span<const training_document> documents,
+                                 parameter_gradients<float>* gradients, float weight);
+
+  const description& model_;
+  compute::executor& executor_;
+  const training_run_options options_;
+  const parameter_map map_;
+  parameter_values<float> values_;
+  parameter_gradients<float> gradients_;
+  adamw_optimiser<float> optimiser_;
+  training_pass<float> pass_;
+  std::vector<std::vector<float>> corrections_;
+};
+
+} // namespace troupe::model
