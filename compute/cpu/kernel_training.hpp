@@ -12,20 +12,24 @@ struct training_functions {
   using f = typename S::f;
   using math = math_kernels<S>;
 
+  // Vector `panel` of P, of which the last has `last` columns where it is partial.
+  template <int P, bool Part>
+  static f load_panel(const float* p, int panel, uint32_t last) {
+    return Part && panel == P - 1 ? S::load_part(p + panel * 16, last) : S::load(p + panel * 16);
+  }
+
   // R rows from `row` on and P vectors of columns from `column` on; Part: the last vector has
   // fewer columns.
   template <int R, int P, bool Part>
   static void product_step(const training_product& t, uint32_t row, uint32_t column) {
     const uint32_t last = Part ? t.columns - column - 16 * (P - 1) : 16;
-    const auto load = [last](const float* p, int panel) {
-      return Part && panel == P - 1 ? S::load_part(p + panel * 16, last) : S::load(p + panel * 16);
-    };
     f sums[R][P];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p)
-        sums[r][p] = t.add ? load(t.y + (row + r) * t.y_stride + column, p) : S::set(0.0f);
+        sums[r][p] = t.add ? load_panel<P, Part>(t.y + (row + r) * t.y_stride + column, p, last)
+                           : S::set(0.0f);
     }
     const float* a = t.a + row * t.a_row;
     const float* b = t.b + column;
@@ -33,7 +37,7 @@ struct training_functions {
     for (uint32_t step = 0; step < t.steps; ++step) {
       f values[P];
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) values[p] = load(b, p);
+      for (int p = 0; p < P; ++p) values[p] = load_panel<P, Part>(b, p, last);
       b += b_step;
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
@@ -46,9 +50,10 @@ struct training_functions {
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < P; ++p) {
         f sum = sums[r][p];
-        if (t.bias != nullptr) sum = S::add(sum, load(t.bias + column, p));
+        if (t.bias != nullptr) sum = S::add(sum, load_panel<P, Part>(t.bias + column, p, last));
         if (t.residual != nullptr)
-          sum = S::add(sum, load(t.residual + (row + r) * t.residual_stride + column, p));
+          sum = S::add(sum, load_panel<P, Part>(t.residual + (row + r) * t.residual_stride + column,
+                                                p, last));
         float* y = t.y + (row + r) * t.y_stride + column + p * 16;
         if (Part && p == P - 1)
           S::store_part(y, sum, last);

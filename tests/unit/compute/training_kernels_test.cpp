@@ -99,8 +99,9 @@ TEST_P(training_kernels_of_shapes, work_on_rows_alike) {
       {numbers(rows, cols, seed), numbers(rows, cols, seed + 1), numbers(1, cols, seed + 2),
        numbers(rows, cols, seed + 3), numbers(1, cols, seed + 4), numbers(rows, cols, seed + 5),
        numbers(rows, cols, seed + 6, 8), numbers(1, rows, 9)},
-      [&](kernels_f& device, std::vector<numbers>& n) {
-        const std::span<float> gain(n[2].view().row(0), cols), dgain(n[4].view().row(0), cols);
+      [](kernels_f& device, std::vector<numbers>& n) {
+        const uint32_t count = n[0].cols_;
+        const std::span<float> gain(n[2].view().row(0), count), dgain(n[4].view().row(0), count);
         device.norm({.x = n[0].view(), .gain = gain, .eps = 1e-5f, .y = n[5].view()});
         device.norm_backward({.x = n[0].view(),
                               .gain = gain,
