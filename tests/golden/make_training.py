@@ -80,7 +80,7 @@ def main():
     if args.models:
         for folder in sorted(args.models.iterdir()):
             if (folder / "config.json").exists() and (not args.only or folder.name in args.only):
-                train(folder, folder.name, "as its checkpoint")
+                train_with_distance(folder)
         return
     for spec in specs():
         if args.only and spec["name"] not in args.only:
@@ -101,13 +101,22 @@ def make_checkpoint(spec, folder):
     raise RuntimeError(f"{spec['name']}: no seed of {SEEDS_MAX} keeps its distance")
 
 
+def train_with_distance(folder):
+    for attempt in range(SEEDS_MAX):
+        try:
+            return train(folder, folder.name, "as its checkpoint", attempt)
+        except close_call as why:
+            print(f"{folder.name}: other documents: {why}", flush=True)
+    print(f"{folder.name}: left out, no documents of {SEEDS_MAX} keep their distance", flush=True)
+
+
 class close_call(Exception):
     """A routing decision that another rounding could take otherwise."""
 
 
-def train(folder, name, features):
+def train(folder, name, features, attempt=0):
     model = load_model(folder)
-    rng = torch.Generator().manual_seed(seed_of(name) + 7)
+    rng = torch.Generator().manual_seed(seed_of(name) + 7 + 1000 * attempt)
     documents = [torch.randint(0, model.config.vocab_size, (1, n), generator=rng) for n in DOCUMENT_LENGTHS]
     probe = margin_probe(model)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, eps=EPS, weight_decay=DECAY)

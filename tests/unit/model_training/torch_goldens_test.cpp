@@ -95,21 +95,22 @@ TEST_P(torch_goldens, loss_and_every_gradient_agree) {
   expect_close(as_stored(trained.map, trained.gradients.total(), golden, "grad."), golden, "grad.");
 }
 
+// Loss and norm of late steps amplify what rounding did to early ones; the weights hardly do.
 TEST_P(torch_goldens, ten_steps_lead_to_the_same_weights) {
   model::adamw_optimiser<float> optimiser(trained.map, recorded.optimiser);
   for (size_t step = 0; step < recorded.norms.size(); ++step) {
     const auto figures = trained.run(documents);
     EXPECT_NEAR(figures.loss_sum / static_cast<double>(figures.targets), recorded.losses[step],
-                1e-4 * recorded.losses[step])
+                5e-4 * recorded.losses[step])
         << step;
     const double norm =
         std::sqrt(model::squared_norm(trained.device, trained.map, trained.gradients));
-    EXPECT_NEAR(norm, recorded.norms[step], 1e-3 * recorded.norms[step]) << step;
+    EXPECT_NEAR(norm, recorded.norms[step], 5e-3 * recorded.norms[step]) << step;
     const double factor = std::min(1.0, recorded.clip / (norm + 1e-6));
     optimiser.step(trained.device, trained.values, trained.gradients, recorded.rate, factor);
     trained.values.refresh(trained.device);
   }
-  EXPECT_NEAR(trained.loss(documents), recorded.losses.back(), 1e-4 * recorded.losses.back());
+  EXPECT_NEAR(trained.loss(documents), recorded.losses.back(), 5e-4 * recorded.losses.back());
   expect_close(as_stored(trained.map, trained.values.all(), golden, "after."), golden, "after.");
 }
 
