@@ -8,6 +8,7 @@
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
+#include "cli/learn.hpp"
 #include "cli/node.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
@@ -51,6 +52,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_inspect());
   out.push_back(troupe::cli::make_synth());
   out.push_back(troupe::cli::make_tokenize());
+  out.push_back(troupe::cli::make_learn());
   out.push_back(troupe::cli::make_bench());
   out.push_back(troupe::cli::make_bench_serve());
   troupe::cli::add_simulate_commands(out);

@@ -3,6 +3,7 @@
 #include "cli/synth.hpp"
 
 #include "base/text.hpp"
+#include "cli/new_folder.hpp"
 #include "cli/program.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/settings.hpp"
@@ -10,7 +11,6 @@
 #include "storage/posix_disk.hpp"
 
 #include <atomic>
-#include <filesystem>
 
 namespace troupe::cli {
 namespace {
@@ -63,29 +63,6 @@ result<const model::synthetic_shape*> shape_of(const synth_settings& settings) {
     return fail(status_code::invalid_argument,
                 text("'", settings.shape[0], "' is no shape; there are ", shape_names()));
   return shape;
-}
-
-// A folder of that name with something in it may be somebody's model. And weights that will not fit
-// are refused before the first hour of writing.
-status check_target(const std::string& folder, uint64_t bytes) {
-  std::error_code error;
-  const std::filesystem::path path(folder);
-  if (std::filesystem::exists(path, error)) {
-    if (!std::filesystem::is_directory(path, error))
-      return status(status_code::invalid_argument, text(folder, ": is a file, not a folder"));
-    if (!std::filesystem::is_empty(path, error) || error)
-      return status(status_code::invalid_argument,
-                    error ? text(folder, ": ", error.message())
-                          : text(folder, ": is not empty; remove it or give another --out"));
-  }
-  auto parent = std::filesystem::absolute(path, error).lexically_normal();
-  if (parent.filename().empty()) parent = parent.parent_path();
-  const auto space = std::filesystem::space(parent.parent_path(), error);
-  if (!error && space.available < bytes)
-    return status(status_code::exhausted,
-                  text(folder, ": needs ", human_bytes(bytes), " of disk, where ",
-                       human_bytes(space.available), " are free"));
-  return {};
 }
 
 class checkpoint_writer {
@@ -146,7 +123,7 @@ int run_synth(program& context, const synth_settings& settings) {
   const auto plan =
       model::synthetic_checkpoint::plan(**shape, settings.seed, settings.shard_size.bytes);
   if (!plan) return context.complain(plan.error());
-  if (const auto checked = check_target(target, plan->bytes()); !checked.ok())
+  if (const auto checked = check_new_folder(target, plan->bytes()); !checked.ok())
     return context.complain(checked);
   auto folder = storage::posix_disk::open(target);
   if (!folder) return context.complain(folder.error());

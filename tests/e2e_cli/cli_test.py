@@ -25,7 +25,7 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "bench", "bench serve", "simulate run", "simulate replay",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "learn", "bench", "bench serve", "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
@@ -223,6 +223,73 @@ class synth_test(cli_case):
     def test_wrong_words(self):
         self.expect(run("model", "synth"), 2, "takes one shape", "olmoe-1b-7b")
         self.expect(run("model", "synth", "huge"), 2, "'huge' is no shape", "granite-1b-a400m")
+
+
+class learn_test(cli_case):
+    """Trains a tiny random model on a few sentences: enough to see the loss fall and the bits stay."""
+
+    FLAGS = ["--steps", "12", "--step-tokens", "200", "--context", "64", "--learning-rate", "0.01", "--warmup-steps", "2",
+             "--hold-out", "4", "--report-every", "4"]
+
+    def prepared(self):
+        folder = self.scratch()
+        self.expect(run("model", "synth", "tiny", "--out", str(folder / "base")), 0)
+        sentences = [f"The king had {n} sons, and the youngest went into the forest." for n in range(12)]
+        (folder / "tales.txt").write_text("\n<|endoftext|>\n".join(sentences))
+        (folder / "tales.jsonl").write_text("".join(json.dumps({"text": s, "n": 1}) + "\n" for s in sentences))
+        return folder
+
+    def learn(self, folder, out, *flags, data="tales.txt"):
+        return run("learn", str(folder / data), "--model", str(folder / "base"), "--out", str(folder / out), *self.FLAGS,
+                   *flags)
+
+    def weights(self, folder, out):
+        return (folder / out / "model.safetensors").read_bytes()
+
+    def bits(self, outcome):
+        found = [float(b) for b in re.findall(r"held out.* ([0-9.]+) bits per byte", outcome.stderr.decode())]
+        self.assertEqual(len(found), 2)
+        return found
+
+    def test_what_was_learnt_is_a_model_that_knows_more(self):
+        folder = self.prepared()
+        outcome = self.learn(folder, "learnt")
+        self.assertIn(b"12 steps", self.expect(outcome, 0, "step 12 of 12: loss", "tokens/s"))
+        before, after = self.bits(outcome)
+        self.assertGreater(before, 6)  # of a byte that is one of 256 at random
+        self.assertLess(after, before / 2)
+        names = {path.name for path in (folder / "learnt").iterdir()}
+        self.assertLessEqual({"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}, names)
+        self.expect(run("generate", "The king", "--model", str(folder / "learnt"), "--max-tokens", "8"), 0)
+        again = self.learn(folder, "more", "--model", str(folder / "learnt"))
+        self.assertAlmostEqual(self.bits(again)[0], after, places=3)
+
+    def test_threads_pieces_and_recomputation_change_no_bit(self):
+        folder = self.prepared()
+        self.expect(self.learn(folder, "usual", "--threads", "1"), 0)
+        self.expect(self.learn(folder, "other", "--threads", "2", "--tokens-at-once", "70", "--recompute"), 0)
+        self.expect(self.learn(folder, "jsonl", data="tales.jsonl"), 0)
+        self.expect(self.learn(folder, "seed", "--seed", "2"), 0)
+        self.assertEqual(self.weights(folder, "usual"), self.weights(folder, "other"))
+        self.assertEqual(self.weights(folder, "usual"), self.weights(folder, "jsonl"))
+        self.assertNotEqual(self.weights(folder, "usual"), self.weights(folder, "seed"))
+
+    def test_bf16_is_half_as_large(self):
+        folder = self.prepared()
+        self.expect(self.learn(folder, "wide", "--steps", "0"), 0)
+        self.expect(self.learn(folder, "narrow", "--steps", "0", "--weights", "bf16"), 0)
+        self.assertLess(len(self.weights(folder, "narrow")), 0.6 * len(self.weights(folder, "wide")))
+
+    def test_wrong_words(self):
+        folder = self.prepared()
+        (folder / "bad.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n')
+        self.expect(run("learn", "--out", str(folder / "x")), 2, "needs a file")
+        self.expect(run("learn", str(folder / "tales.txt")), 2, "--out")
+        self.expect(self.learn(folder, "x", data="bad.jsonl"), 1, "bad.jsonl:2")
+        self.expect(self.learn(folder, "x", data="none.txt"), 1, "none.txt")
+        self.expect(self.learn(folder, "x", "--context", "100000"), 2, "--context 100000")
+        self.expect(self.learn(folder, "base"), 1, "is not empty")
+        self.assertFalse((folder / "x").exists())
 
 
 class generate_test(cli_case):

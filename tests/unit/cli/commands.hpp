@@ -7,6 +7,7 @@
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/inspect.hpp"
+#include "cli/learn.hpp"
 #include "cli/node.hpp"
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
@@ -32,6 +33,7 @@ inline command_list all_commands() {
   out.push_back(make_inspect());
   out.push_back(make_synth());
   out.push_back(make_tokenize());
+  out.push_back(make_learn());
   out.push_back(make_bench());
   out.push_back(make_bench_serve());
   add_simulate_commands(out);

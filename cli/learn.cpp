@@ -1,0 +1,298 @@
+// Reads model and texts, runs the steps, measures what was held out before and after, and writes
+// the checkpoint.
+#include "cli/learn.hpp"
+
+#include "actors/model_directory.hpp"
+#include "base/text.hpp"
+#include "cli/engine_setup.hpp"
+#include "cli/learn_data.hpp"
+#include "cli/new_folder.hpp"
+#include "cli/program.hpp"
+#include "dataflow/expert_balance.hpp"
+#include "dataflow/learning_rate.hpp"
+#include "model/training/training_run.hpp"
+#include "storage/posix_disk.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <numbers>
+
+namespace troupe::cli {
+namespace {
+
+constexpr size_t text_bytes_max = size_t{512} << 20;
+
+dataflow::learning_rate_schedule schedule_of(const learn_settings& settings) {
+  dataflow::learning_rate_schedule out{.peak = settings.rate,
+                                       .floor = 0,
+                                       .warmup_steps = settings.warmup_steps,
+                                       .total_steps = settings.steps,
+                                       .shape = dataflow::decay_shape::cosine,
+                                       .decay_steps = settings.decay_steps};
+  if (settings.decay == "linear") out.shape = dataflow::decay_shape::linear;
+  if (settings.decay == "one-minus-sqrt") out.shape = dataflow::decay_shape::one_minus_sqrt;
+  if (settings.decay == "constant") out.shape = dataflow::decay_shape::constant;
+  return out;
+}
+
+std::string decimals(const char* format, double value) {
+  std::array<char, 64> out{};
+  std::snprintf(out.data(), out.size(), format, value);
+  return out.data();
+}
+
+// Everything a run needs, kept alive.
+struct learning {
+  std::string directory;
+  actors::model_texts texts;
+  model::description description;
+  learning_data data;
+  std::unique_ptr<compute::executor> executor;
+  std::unique_ptr<model::training_run> run;
+};
+
+setup_result<void> fails(const status& why, int code = exit_failed) {
+  return tl::make_unexpected(setup_failure{why, code});
+}
+
+setup_result<void> read_model(program& context, const learn_settings& settings,
+                              const actors::model_directory& opened, learning& out) {
+  auto texts = opened.read_texts();
+  if (!texts) return fails(texts.error(), exit_no_model);
+  out.texts = std::move(*texts);
+  auto description = model::parse_config(out.texts.config.content, out.texts.config.path);
+  if (!description) return fails(description.error(), exit_no_model);
+  out.description = std::move(*description);
+  if (settings.context > out.description.positions_max)
+    return fails({status_code::invalid_argument,
+                  text("--context ", settings.context, ": the model was made for ",
+                       out.description.positions_max, " tokens")},
+                 exit_usage);
+  const auto tokenizer = actors::parse_tokenizer(out.texts);
+  if (!tokenizer) return fails(tokenizer.error(), exit_no_model);
+  auto separator = tokenizer->eos_id();
+  if (!separator && !out.description.eos_ids.empty()) separator = out.description.eos_ids.front();
+  if (!separator)
+    return fails({status_code::unsupported,
+                  "the model has no end of sequence, which is learnt at the end of every document"},
+                 exit_no_model);
+  const auto documents = read_documents(context.files, settings.data, tokenizer->eos_token());
+  if (!documents) return fails(documents.error());
+  auto data = cut_documents(
+      *tokenizer, *documents,
+      {.context = settings.context, .separator = *separator, .hold_out = settings.hold_out});
+  if (!data) return fails(data.error());
+  out.data = std::move(*data);
+  return {};
+}
+
+setup_result<void> prepare(program& context, const learn_settings& settings, learning& out) {
+  const auto directory = model_directory_of(context, {.model = settings.model});
+  if (!directory) return tl::make_unexpected(directory.error());
+  out.directory = *directory;
+  const auto opened = actors::model_directory::open(context.files, *directory);
+  if (!opened) return fails(opened.error(), exit_no_model);
+  if (opened->is_gguf())
+    return fails({status_code::unsupported,
+                  text(*directory, ": a GGUF file cannot be trained; give a model directory")},
+                 exit_no_model);
+  if (const auto read = read_model(context, settings, *opened, out); !read) return read;
+  const auto device = device_options_of(settings.device);
+  if (!device) return tl::make_unexpected(device.error());
+  auto executor = compute::make_cpu_executor(*device);
+  if (!executor) return fails(executor.error().within("--instruction-set"), exit_usage);
+  out.executor = std::move(*executor);
+  const auto weights = opened->map_weights();
+  if (!weights) return fails(weights.error(), exit_no_model);
+  const auto padding = model::padding_id_of(out.texts.config.content, out.texts.config.path);
+  if (!padding) return fails(padding.error(), exit_no_model);
+  auto run =
+      model::training_run::make(out.description, weights->index, *out.executor,
+                                {.pass = {.recompute = settings.recompute, .padding_id = *padding},
+                                 .optimiser = {.weight_decay = settings.weight_decay},
+                                 .rows_at_once = settings.tokens_at_once,
+                                 .set = device->set});
+  if (!run) return fails(opened->in_directory(run.error()), exit_no_model);
+  out.run = std::move(*run);
+  return {};
+}
+
+// ---- the steps ----
+
+class learner {
+public:
+  learner(program& context, const learn_settings& settings, learning& with)
+      : context_(context),
+        settings_(settings),
+        with_(with),
+        order_(with.data.training.pieces.count(), settings.seed) {}
+
+  // Until all steps are done or a signal comes.
+  status learn(const std::atomic<int>& signal) {
+    TROUPE_RETURN_IF_ERROR(measure("before"));
+    TROUPE_RETURN_IF_ERROR(run(signal));
+    return measure("after");
+  }
+
+private:
+  // Bits per byte of what was held out, said on standard error.
+  status measure(std::string_view when) {
+    const auto& text_held = with_.data.held_out;
+    if (text_held.pieces.count() == 0) return {};
+    const auto pieces = text_held.pieces.all();
+    const auto figures = with_.run->evaluate(pieces);
+    if (!figures) return figures.error();
+    say(text("held out ", when, ": loss ", decimals("%.4f", mean_loss(*figures)), ", ",
+             decimals("%.4f", text_held.bits_per_byte(figures->loss_sum)), " bits per byte"));
+    return {};
+  }
+
+  status run(const std::atomic<int>& signal) {
+    const auto schedule = schedule_of(settings_);
+    begin_ = context_.clock.now();
+    for (uint32_t step = 0; step < settings_.steps && signal.load() == 0; ++step) {
+      const double rate = dataflow::learning_rate_at(schedule, step);
+      const auto gradients = with_.run->compute_gradients(take_pieces());
+      if (!gradients) return gradients.error();
+      const double factor = dataflow::clipping_factor(gradients->norm, settings_.clip);
+      TROUPE_RETURN_IF_ERROR(with_.run->apply(rate, factor));
+      const double imbalance = balance(gradients->figures);
+      tokens_ += gradients->figures.targets;
+      if ((step + 1) % settings_.report_every == 0 || step + 1 == settings_.steps)
+        report(step + 1, *gradients, rate, imbalance);
+    }
+    return {};
+  }
+
+  static double mean_loss(const model::pass_figures& figures) {
+    return figures.loss_sum / static_cast<double>(figures.targets);
+  }
+
+  std::span<const model::training_document> take_pieces() {
+    step_.clear();
+    for (size_t tokens = 0; tokens < settings_.step_tokens;) {
+      step_.push_back(with_.data.training.pieces.at(order_.next()));
+      tokens += step_.back().tokens.size();
+    }
+    return step_;
+  }
+
+  // Moves the biases and returns the largest imbalance of a layer.
+  double balance(const model::pass_figures& figures) {
+    double most = 0;
+    for (size_t layer = 0; layer < figures.expert_rows.size(); ++layer) {
+      const dataflow::expert_load load{figures.expert_rows[layer]};
+      most = std::max(most, load.imbalance());
+      auto& bias = with_.run->corrections()[layer];
+      if (!bias.empty())
+        dataflow::move_selection_bias(bias, load, static_cast<float>(settings_.balance));
+    }
+    return most;
+  }
+
+  void report(uint32_t step, const model::step_gradients& gradients, double rate,
+              double imbalance) {
+    const double loss = mean_loss(gradients.figures);
+    const auto& training = with_.data.training;
+    const double bits = loss / std::numbers::ln2 * static_cast<double>(training.pieces.tokens()) /
+                        static_cast<double>(training.bytes);
+    const std::chrono::duration<double> elapsed = context_.clock.now() - begin_;
+    say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
+             decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
+             ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
+             ", epoch ", order_.epoch(), ", ",
+             decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
+             " tokens/s"));
+  }
+
+  void say(const std::string& line) { (void)context_.err.write(line + "\n"); }
+
+  program& context_;
+  const learn_settings& settings_;
+  learning& with_;
+  model::piece_order order_;
+  std::vector<model::training_document> step_;
+  uint64_t tokens_ = 0;
+  time_point begin_;
+};
+
+// ---- writing ----
+
+status copy_text(program& context, const std::string& from, storage::disk& folder,
+                 const std::string& name) {
+  const std::string path = text(from, "/", name);
+  if (!context.files.exists(path)) return {};
+  const auto content = context.files.read_text(path, text_bytes_max);
+  if (!content) return content.error();
+  TROUPE_RETURN_IF_ERROR(folder.write(name, std::as_bytes(std::span(*content))));
+  return folder.sync(name);
+}
+
+// config.json is the last: without it a folder is no model.
+status write_checkpoint(program& context, const learn_settings& settings, const learning& with) {
+  auto folder = storage::posix_disk::open(settings.out);
+  if (!folder) return folder.error();
+  const std::string name = "model.safetensors";
+  const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
+  TROUPE_RETURN_IF_ERROR(with.run->write(
+      type, [&](std::span<const std::byte> bytes) { return (*folder)->append(name, bytes); }));
+  TROUPE_RETURN_IF_ERROR((*folder)->sync(name));
+  for (const char* const file : {"generation_config.json", "tokenizer.json",
+                                 "tokenizer_config.json", "chat_template.jinja", "config.json"}) {
+    TROUPE_RETURN_IF_ERROR(copy_text(context, with.directory, **folder, file));
+  }
+  return (*folder)->sync_directory();
+}
+
+int run_learn(program& context, const learn_settings& settings) {
+  if (settings.data.empty())
+    return context.complain(
+        {status_code::invalid_argument, "troupe learn needs a file to learn from"}, exit_usage);
+  if (settings.out.empty())
+    return context.complain({status_code::invalid_argument, "troupe learn needs --out DIR"},
+                            exit_usage);
+  if (const auto checked = check_new_folder(settings.out, 0); !checked.ok())
+    return context.complain(checked);
+  learning with;
+  if (const auto ready = prepare(context, settings, with); !ready)
+    return context.complain(ready.error().why, ready.error().code);
+  (void)context.err.write(text(with.run->parameters(), " parameters; ",
+                               with.data.training.pieces.tokens(), " tokens to learn from, ",
+                               with.data.held_out.pieces.tokens(), " held out\n"));
+  std::atomic<int> signal{0};
+  const signal_scope scope(context.signals,
+                           [&signal](int number) { return signal.exchange(number) == 0; });
+  learner steps(context, settings, with);
+  if (const status done = steps.learn(signal); !done.ok()) return context.complain(done);
+  if (const status written = write_checkpoint(context, settings, with); !written.ok())
+    return context.complain(written.within(settings.out));
+  (void)context.out.write(text(settings.out, ": ", with.run->steps(), " steps\n"));
+  return signal.load() != 0 ? exit_code_of(signal.load()) : context.exit_after_output();
+}
+
+constexpr command_info info = {
+    .name = "learn",
+    .section = "learn",
+    .summary = "trains a model on texts and writes it as a checkpoint",
+    .notes =
+        "Figures go to standard error: loss in nats per token, and bits per byte of text. The same "
+        "data, settings\n"
+        "and seed give the same weights, bit for bit, with any number of threads. At Ctrl-C the "
+        "step at hand is\n"
+        "finished and the model written as it is then; at the second one nothing is.\n"
+        "\n"
+        "exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such model; 130 ended by Ctrl-C\n"
+        "\n"
+        "example:\n"
+        "  troupe learn tales.txt --steps 200 --out /tmp/learnt\n"
+        "  troupe serve --model /tmp/learnt\n",
+};
+
+} // namespace
+
+std::unique_ptr<command> make_learn() {
+  return make_command<learn_settings>(info, run_learn);
+}
+
+} // namespace troupe::cli
