@@ -89,6 +89,8 @@ schemas::submission to_wire(const request_submission& work, time_point now) {
   out.prompt_logprobs = request.prompt_logprobs;
   out.priority = request.priority;
   out.cache_salt = request.cache_salt;
+  out.constraint_kind = static_cast<uint8_t>(request.constraint.what);
+  out.constraint = request.constraint.text;
   put_sampling(request.sampling, out);
   for (size_t i = 0; i < work.drawn.size(); ++i)
     out.choices_so_far.push_back({work.drawn[i], work.finished[i], work.prompt_scored[i]});
@@ -108,6 +110,8 @@ request_submission from_wire(const schemas::submission& in, time_point now) {
   request.prompt_logprobs = in.prompt_logprobs;
   request.priority = in.priority;
   request.cache_salt = in.cache_salt;
+  request.constraint.what = static_cast<model::constraint::kind>(in.constraint_kind);
+  request.constraint.text = in.constraint;
   request.sampling = sampling_of(in);
   if (in.deadline_ns) request.deadline = now + span_of(*in.deadline_ns);
   request_submission out;

@@ -23,7 +23,7 @@ bool draws_the_same(const generation_request& a, const generation_request& b) {
   return a.sampling == b.sampling && a.tokens_max == b.tokens_max && a.tokens_min == b.tokens_min &&
          a.ignore_eos == b.ignore_eos && a.stop_ids == b.stop_ids &&
          a.top_logprobs == b.top_logprobs && a.prompt_logprobs == b.prompt_logprobs &&
-         a.cache_salt == b.cache_salt && a.prompt == b.prompt;
+         a.cache_salt == b.cache_salt && a.constraint == b.constraint && a.prompt == b.prompt;
 }
 
 void orphaned_streams::keep(std::shared_ptr<const generation_request> request, uint32_t choice,

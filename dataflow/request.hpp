@@ -3,6 +3,7 @@
 
 #include "base/clock.hpp"
 #include "base/status.hpp"
+#include "model/grammar/constraint.hpp"
 #include "model/sampler.hpp"
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct generation_request {
   std::vector<std::string> stop_texts;
   std::vector<int32_t> stop_ids; // besides the model's end-of-sequence ids
   bool include_stop_text = false;
+  model::constraint constraint; // of each choice's text
   bool ignore_eos = false;
   bool skip_special_tokens = true;
   std::optional<uint32_t> top_logprobs; // for generated tokens

@@ -24,6 +24,7 @@ struct frame_limits {
   size_t entries_max = 1 << 16;    // of an emission
   size_t alternatives_max = 1024;  // to one token
   size_t text_bytes_max = 1 << 16; // of an id, a salt, a reason
+  size_t constraint_bytes_max = 1 << 18;
   size_t journal_entry_bytes_max = (size_t{4} << 20) + (64 << 10); // a body as HTTP allows it
 };
 

@@ -11,6 +11,7 @@ namespace {
 
 // The highest number of dataflow::finish_reason, which is above this folder.
 constexpr uint8_t finish_reason_max = 4;
+constexpr uint8_t constraint_kind_max = 6; // of model::constraint::kind
 
 status broken(std::string why) {
   return status(status_code::corrupt, text("frame header: ", why));
@@ -172,6 +173,10 @@ struct body_rules {
     TROUPE_RETURN_IF_ERROR(at_most(in.id.size(), limits.text_bytes_max, "bytes of an id"));
     TROUPE_RETURN_IF_ERROR(
         at_most(in.cache_salt.size(), limits.text_bytes_max, "bytes of a cache salt"));
+    TROUPE_RETURN_IF_ERROR(
+        at_most(in.constraint.size(), limits.constraint_bytes_max, "bytes of a constraint"));
+    if (in.constraint_kind > constraint_kind_max)
+      return broken(text("a constraint of kind ", in.constraint_kind));
     TROUPE_RETURN_IF_ERROR(at_most(in.prompt.size(), limits.tokens_max, "tokens of a prompt"));
     TROUPE_RETURN_IF_ERROR(at_most(in.stop_ids.size(), limits.biases_max, "stop ids"));
     TROUPE_RETURN_IF_ERROR(at_most(in.biases.size(), limits.biases_max, "biases"));

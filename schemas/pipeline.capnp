@@ -90,6 +90,8 @@ struct Submission {
   seed @23 :UInt64;
   biases @24 :List(Bias);
   choicesSoFar @25 :List(Progress);
+  constraintKind @26 :UInt8; # a kind of model::constraint
+  constraint @27 :Text;
 }
 
 struct ChoiceEnd {

@@ -82,6 +82,8 @@ struct submission {
   bool prompt_logprobs = false;
   int32_t priority = 0;
   std::string cache_salt;
+  uint8_t constraint_kind = 0; // a model::constraint::kind
+  std::string constraint;
   // sampling
   uint32_t temperature_bits = 0;
   uint32_t top_p_bits = 0;

@@ -171,6 +171,8 @@ void write(const submission& from, Builder to) {
   to.setPromptLogprobs(from.prompt_logprobs);
   to.setPriority(from.priority);
   write_text(from.cache_salt, [&](unsigned size) { return to.initCacheSalt(size); });
+  to.setConstraintKind(from.constraint_kind);
+  write_text(from.constraint, [&](unsigned size) { return to.initConstraint(size); });
   write_sampling(from, to);
   write_structs(
       from.choices_so_far, [&](unsigned size) { return to.initChoicesSoFar(size); },
@@ -203,17 +205,20 @@ template <class Reader>
 void read_lists(Reader from, submission& to, const frame_limits& limits, wire_budget& budget) {
   const auto id = from.getId();
   const auto salt = from.getCacheSalt();
+  const auto constraint = from.getConstraint();
   const auto prompt = from.getPrompt();
   const auto stop_ids = from.getStopIds();
   const auto choices = from.getChoicesSoFar();
   if (!budget.allows(id.size(), limits.text_bytes_max, "bytes of an id") ||
       !budget.allows(salt.size(), limits.text_bytes_max, "bytes of a cache salt") ||
+      !budget.allows(constraint.size(), limits.constraint_bytes_max, "bytes of a constraint") ||
       !budget.allows(prompt.size(), limits.tokens_max, "tokens of a prompt") ||
       !budget.allows(stop_ids.size(), limits.biases_max, "stop ids") ||
       !budget.allows(choices.size(), limits.choices_max, "choices"))
     return;
   read_text(id, to.id);
   read_text(salt, to.cache_salt);
+  read_text(constraint, to.constraint);
   read_numbers(prompt, to.prompt);
   read_numbers(stop_ids, to.stop_ids);
   read_structs(choices, to.choices_so_far, [&](auto wire, submission::progress& one) {
@@ -237,6 +242,7 @@ void read(Reader from, submission& to, const frame_limits& limits, wire_budget& 
   if (from.getHasTopLogprobs()) to.top_logprobs = from.getTopLogprobs();
   to.prompt_logprobs = from.getPromptLogprobs();
   to.priority = from.getPriority();
+  to.constraint_kind = from.getConstraintKind();
   read_lists(from, to, limits, budget);
   read_sampling(from, to, limits, budget);
 }

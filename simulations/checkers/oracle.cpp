@@ -98,6 +98,8 @@ std::string content_key(const dataflow::generation_request& request) {
   for (const auto& stop : request.stop_texts) key.add_text(stop);
   key.add_ids(request.stop_ids);
   key.add(request.include_stop_text);
+  key.add(static_cast<uint8_t>(request.constraint.what));
+  key.add_text(request.constraint.text);
   key.add(request.ignore_eos);
   key.add(request.skip_special_tokens);
   key.add(request.top_logprobs.has_value());

@@ -184,6 +184,8 @@ private:
     out.prompt_logprobs = flag();
     out.priority = signed_word();
     out.cache_salt = chars();
+    out.constraint_kind = static_cast<uint8_t>(small(7));
+    out.constraint = chars();
     out.seed = number();
     out.biases = list<schemas::submission::bias>(9, [this] {
       return schemas::submission::bias{signed_word(), word()};

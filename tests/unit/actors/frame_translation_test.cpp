@@ -71,6 +71,7 @@ dataflow::generation_request a_request() {
   out.prompt_logprobs = true;
   out.priority = -2;
   out.deadline = here + std::chrono::seconds(9);
+  out.constraint = {model::constraint::kind::regex, "[a-z]+"};
   out.cache_salt = "salt";
   return out;
 }
@@ -93,8 +94,8 @@ TEST(frame_translation_test, a_request_arrives_with_all_that_the_sequencer_needs
   const auto asked = a_request();
   // The door alone looks at texts: they stay behind.
   const auto& [id, prompt, sampling, choices, tokens_max, tokens_min, stop_texts, stop_ids,
-               include_stop_text, ignore_eos, skip_special_tokens, top_logprobs, prompt_logprobs,
-               priority, deadline, cache_salt] = *request;
+               include_stop_text, constraint, ignore_eos, skip_special_tokens, top_logprobs,
+               prompt_logprobs, priority, deadline, cache_salt] = *request;
   EXPECT_EQ(id, asked.id);
   EXPECT_EQ(prompt, asked.prompt);
   EXPECT_EQ(choices, asked.choices);
@@ -107,6 +108,7 @@ TEST(frame_translation_test, a_request_arrives_with_all_that_the_sequencer_needs
   EXPECT_EQ(priority, asked.priority);
   EXPECT_EQ(deadline, there + std::chrono::seconds(9));
   EXPECT_EQ(cache_salt, asked.cache_salt);
+  EXPECT_EQ(constraint, asked.constraint);
   EXPECT_TRUE(stop_texts.empty() && !include_stop_text && skip_special_tokens);
 
   const auto& [temperature, top_k, top_p, min_p, repetition, presence, frequency, bias, seed] =

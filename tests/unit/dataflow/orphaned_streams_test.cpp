@@ -66,6 +66,9 @@ TEST_F(orphaned_streams_test, knows_nothing_for_a_request_that_draws_otherwise) 
       [](auto& r) { r.stop_ids = {3}; },
       [](auto& r) { r.ignore_eos = true; },
       [](auto& r) { r.cache_salt = "other"; },
+      [](auto& r) {
+        r.constraint = {model::constraint::kind::regex, "a"};
+      },
       [](auto& r) { r.top_logprobs = 0; },
       [](auto& r) { r.prompt_logprobs = true; },
   };

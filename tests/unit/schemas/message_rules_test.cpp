@@ -129,6 +129,7 @@ constexpr frame_limits narrow{.payload_bytes_max = 1024,
                               .entries_max = 4,
                               .alternatives_max = 4,
                               .text_bytes_max = 16,
+                              .constraint_bytes_max = 16,
                               .journal_entry_bytes_max = 32};
 
 template <class Message>
@@ -205,6 +206,7 @@ TEST(message_rules, what_does_not_fit_together_is_refused) {
          in<submission>(h).choices_so_far.clear();
          in<submission>(h).choices = 0;
        }},
+      {"a constraint of kind 7", request, [](auto& h) { in<submission>(h).constraint_kind = 7; }},
       {"finish reason 5", answer, [](auto& h) { entry_of(h).reason = 5; }},
       {"status code 0", failed_step, [](auto& h) { in<step_failure>(h).code = 0; }},
       {"status code 10", failed_step, [](auto& h) { in<step_failure>(h).code = 10; }},
@@ -283,6 +285,8 @@ TEST(message_rules, what_exceeds_a_limit_is_refused_on_both_sides) {
       {"bytes of an id", request, [&](auto& h) { in<submission>(h).id = long_text; }},
       {"bytes of a cache salt", request,
        [&](auto& h) { in<submission>(h).cache_salt = long_text; }},
+      {"bytes of a constraint", request,
+       [&](auto& h) { in<submission>(h).constraint = long_text; }},
       {"tokens of a prompt", request, [](auto& h) { in<submission>(h).prompt.resize(11); }},
       {"stop ids", request, [](auto& h) { in<submission>(h).stop_ids.resize(5); }},
       {"biases", request, [](auto& h) { in<submission>(h).biases.resize(5); }},
