@@ -40,10 +40,13 @@ status check_json_depth(std::string_view text_in, std::string_view file_name, si
   return {};
 }
 
-result<nlohmann::json> parse_json(std::string_view text_in, std::string_view file_name) {
+namespace {
+
+template <class Value>
+result<Value> parse_any(std::string_view text_in, std::string_view file_name) {
   if (status deep = check_json_depth(text_in, file_name); !deep.ok()) return fail(std::move(deep));
   try {
-    return nlohmann::json::parse(text_in.begin(), text_in.end());
+    return Value::parse(text_in.begin(), text_in.end());
   } catch (const nlohmann::json::parse_error& error) {
     const size_t offset = error.byte > 0 ? error.byte - 1 : 0;
     return fail(status_code::corrupt, text(file_name, ": ", position_text(text_in, offset),
@@ -51,6 +54,17 @@ result<nlohmann::json> parse_json(std::string_view text_in, std::string_view fil
   } catch (const nlohmann::json::exception& error) {
     return fail(status_code::corrupt, text(file_name, ": not valid JSON: ", error.what()));
   }
+}
+
+} // namespace
+
+result<nlohmann::json> parse_json(std::string_view text_in, std::string_view file_name) {
+  return parse_any<nlohmann::json>(text_in, file_name);
+}
+
+result<nlohmann::ordered_json> parse_ordered_json(std::string_view text_in,
+                                                  std::string_view file_name) {
+  return parse_any<nlohmann::ordered_json>(text_in, file_name);
 }
 
 json_field json_field::member(const char* name) const {

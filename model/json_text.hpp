@@ -25,6 +25,9 @@ status check_json_depth(std::string_view text, std::string_view file_name,
 
 // Parses a whole text. The failure names the file, the line and the column.
 result<nlohmann::json> parse_json(std::string_view text, std::string_view file_name);
+// The same with members in the order of the text.
+result<nlohmann::ordered_json> parse_ordered_json(std::string_view text,
+                                                  std::string_view file_name);
 
 // One value of a parsed text that knows its way from the root, for errors. Lives no longer than the
 // text.
