@@ -32,6 +32,7 @@ sequencer make_sequencer(caf::actor_system& system, const node_resources& r, uin
                                   .weight_version = r.bundle->weight_version,
                                   .eos_ids = r.eos_ids,
                                   .description = r.bundle->description.get(),
+                                  .tokenizer = r.bundle->tokenizer.get(),
                                   .executor = r.executor,
                                   .steps = r.steps,
                                   .board = r.board,

@@ -13,7 +13,9 @@
 #include "dataflow/finish_rule.hpp"
 #include "dataflow/orphaned_streams.hpp"
 #include "model/description.hpp"
+#include "model/grammar/compile.hpp"
 #include "model/rotary.hpp"
+#include "model/tokenizer.hpp"
 
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -67,6 +69,7 @@ struct live_sequence {
   std::shared_ptr<const dataflow::generation_request> request; // shared with ingress and draws
   std::shared_ptr<model::token_history> history; // shared with the draws under way, which only read
   std::vector<int32_t> tokens;                   // prompt and drawn
+  std::optional<model::constrained_text> text;   // what was drawn, under the request's constraint
   std::vector<uint32_t> pages;
   std::vector<dataflow::token_record> prompt_records;
   std::vector<int32_t> draft; // guessed to come next: computed in the step being made or under way
@@ -183,6 +186,14 @@ struct sequencer_state {
                            drawn.begin() + (TROUPE_MUTANT(resume_skips_a_token) && !drawn.empty()),
                            drawn.end());
     sequence.history = make_history(*work.request, drawn);
+    if (const auto begun = begin_text(sequence); !begun.ok()) {
+      fail_request(work.handle, begun);
+      return false;
+    }
+    if (sequence.text && sequence.text->is_over()) {
+      announce_end(sequence, {finish_reason::stop, false});
+      return true;
+    }
     if (sequence.request->tokens_max == 0 && !sequence.wants_prompt_scores()) {
       announce_end(sequence, {finish_reason::length, false});
       return true;
@@ -203,6 +214,30 @@ struct sequencer_state {
     ids.emplace(std::pair(work.handle, choice), id);
     live.emplace(id, std::move(sequence));
     return true;
+  }
+
+  // The state of a constraint is nothing but the tokens drawn so far: whoever has them has it.
+  status begin_text(live_sequence& sequence) {
+    if (!sequence.request->constraint.any()) return {};
+    auto text = constraints.begin(sequence.request->constraint, [this] { return token_texts(); });
+    if (!text) return text.error().within("the constraint");
+    for (size_t i = sequence.prompt_tokens(); i < sequence.tokens.size(); ++i)
+      if (!text->add(sequence.tokens[i]))
+        return {status_code::corrupt, "the answer so far does not meet its constraint"};
+    sequence.text.emplace(std::move(*text));
+    return {};
+  }
+
+  // By id; what ends a stream is no text.
+  std::vector<std::string> token_texts() const {
+    std::vector<std::string> out(options.description->vocabulary);
+    for (size_t i = 0; i < std::min(out.size(), options.tokenizer->id_limit()); ++i) {
+      const auto id = static_cast<int32_t>(i);
+      const bool ends =
+          std::find(options.eos_ids.begin(), options.eos_ids.end(), id) != options.eos_ids.end();
+      if (!ends && !options.tokenizer->is_special(id)) out[i] = options.tokenizer->token_bytes(id);
+    }
+    return out;
   }
 
   // A client that comes back from a door that was lost: its new door hears at once what is known.
@@ -321,8 +356,8 @@ struct sequencer_state {
     return options.weight_version << 32 | variant;
   }
 
-  // What the step has tokens left for. Penalties look at tokens that are only guessed yet, so
-  // streams with penalties have no drafts.
+  // What the step has tokens left for. Penalties and constraints look at tokens that are only
+  // guessed yet, so streams with either have no drafts.
   void add_drafts() {
     if (options.draft_tokens_max == 0) return;
     uint32_t left = options.limits.tokens_max - std::min(plan.tokens, options.limits.tokens_max);
@@ -330,7 +365,9 @@ struct sequencer_state {
       auto& sequence = live.at(entry.sequence);
       sequence.draft.clear();
       const auto& request = *sequence.request;
-      if (!entry.wants_logits || request.tokens_max == 0 || needs_history(request)) continue;
+      if (!entry.wants_logits || request.tokens_max == 0 || needs_history(request) ||
+          request.constraint.any())
+        continue;
       // The last token of the answer is drawn after the draft, and computed by nobody.
       const uint32_t useful =
           std::min(request.tokens_max - sequence.drawn() - 1,
@@ -450,6 +487,30 @@ struct sequencer_state {
     options.trace->hit("step.started", traced(epoch, last_step));
     self->send(first.handle, std::move(out));
     watch_step();
+    find_masks();
+  }
+
+  // While others compute, so that most draws find their mask made.
+  void find_masks() {
+    for (const auto& entry : plan.entries) {
+      const auto& text = live.at(entry.sequence).text;
+      if (entry.wants_logits && text) (void)text->mask(); // a failure comes again with the draw
+    }
+  }
+
+  // What may be drawn; an end only where the text is complete.
+  void put_mask(row_draw& draw) {
+    const auto found = live.find(draw.sequence);
+    if (draw.given || found == live.end() || !found->second.text) return;
+    const auto& text = *found->second.text;
+    if (auto mask = text.mask())
+      draw.allowed = std::move(*mask);
+    else
+      draw.why = mask.error();
+    if (!text.is_complete()) return;
+    draw.ends = draw.request->stop_ids;
+    if (!draw.request->ignore_eos)
+      draw.ends.insert(draw.ends.end(), options.eos_ids.begin(), options.eos_ids.end());
   }
 
   // One timer at a time looks after all steps.
@@ -519,6 +580,7 @@ struct sequencer_state {
   void draw_rows(const forward_done& in) {
     if (in.epoch != epoch || in.step != last_step) return; // fenced
     if (in.wanted.value && !take(*in.wanted)) return;
+    for (auto& draw : options.steps->at(step_pool::sequencer_slot).draws) put_mask(draw);
     now_doing = phase::drawing;
     auto done = [to = caf::actor_cast<self_type>(self), step = last_step,
                  epoch = epoch](const status& s) {
@@ -665,10 +727,20 @@ struct sequencer_state {
                                              .known = static_cast<uint32_t>(sequence.tokens.size()),
                                              .positions_max = options.positions_max,
                                              .eos_ids = options.eos_ids});
-    if (!end) return;
+    if (end) {
+      told.finished = true;
+      told.reason = end->reason;
+      told.ends_with_stop_id = end->by_stop_id;
+    }
+    if (sequence.text && !told.ends_with_stop_id) extend_text(*sequence.text, sampled.token, told);
+  }
+
+  // A text to which nothing can be added has come to its end, whatever the limits.
+  static void extend_text(model::constrained_text& text, int32_t token, emission::entry& told) {
+    const bool fits = text.add(token);
+    if (fits && !text.is_over()) return;
     told.finished = true;
-    told.reason = end->reason;
-    told.ends_with_stop_id = end->by_stop_id;
+    told.reason = fits ? finish_reason::stop : finish_reason::failed;
   }
 
   // The prompt's scores are told once, when they are complete.
@@ -721,6 +793,7 @@ struct sequencer_state {
   std::map<std::pair<request_handle, uint32_t>, sequence_id> ids;
   dataflow::step_plan plan; // of the step under way, or being made
   dataflow::orphaned_streams orphans;
+  model::matcher_shelf constraints;
   page_round round; // book-keeping that goes out with the next round
   phase now_doing = phase::halted;
   local_ref<route_table> routes;

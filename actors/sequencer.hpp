@@ -16,6 +16,7 @@
 #include <vector>
 
 namespace troupe::model {
+class tokenizer;
 struct description;
 } // namespace troupe::model
 
@@ -90,6 +91,7 @@ struct sequencer_options {
   uint64_t weight_version = 0;
   std::vector<int32_t> eos_ids; // end a stream, unless it asks to go on
   const model::description* description = nullptr;
+  const model::tokenizer* tokenizer = nullptr; // what constraints are about
   compute::executor* executor = nullptr;
   step_pool* steps = nullptr;
   metrics_board* board = nullptr;

@@ -2,6 +2,7 @@
 #include "actors/step_pool.hpp"
 
 #include "base/text.hpp"
+#include "model/grammar/apply_mask.hpp"
 #include "model/layers.hpp"
 
 #include <algorithm>
@@ -11,8 +12,13 @@
 namespace troupe::actors {
 namespace {
 
-void draw_one(std::span<const float> logits, row_draw& draw, std::vector<float>& scratch) {
+// The row is this draw's alone.
+void draw_one(std::span<float> logits, row_draw& draw, std::vector<float>& scratch) {
+  if (!draw.why.ok()) return; // its constraint gave no mask
+  if (draw.allowed != nullptr) model::apply_mask(logits, *draw.allowed, draw.ends);
   const auto& request = *draw.request;
+  const auto allowed = draw.allowed != nullptr ? std::span<const uint64_t>(*draw.allowed)
+                                               : std::span<const uint64_t>();
   auto outcome = draw.given ? model::score(logits, *draw.given, request.top_logprobs.value_or(0))
                             : model::sample({.logits = logits,
                                              .options = &request.sampling,

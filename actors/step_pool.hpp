@@ -10,6 +10,7 @@
 #include "dataflow/ids.hpp"
 #include "dataflow/pipeline.hpp"
 #include "dataflow/request.hpp"
+#include "model/grammar/matcher.hpp"
 #include "model/sampler.hpp"
 #include "model/step_buffers.hpp"
 #include "schemas/pipeline_messages.hpp"
@@ -36,6 +37,8 @@ struct row_draw {
   uint32_t position = 0; // of the token in the sequence
   std::optional<int32_t> given;
   std::vector<int32_t> banned;
+  std::shared_ptr<const model::token_mask> allowed; // shared with the matcher; null: no constraint
+  std::vector<int32_t> ends;                        // beside what is allowed
   // Filled by step_pool::draw: the token, or why there is none.
   model::sampled_token drawn;
   status why;
