@@ -29,14 +29,19 @@ uint64_t number_at(const std::byte* from, size_t bytes) {
 } // namespace
 
 std::vector<std::byte> seal(const file_kind& kind, std::span<const std::byte> content) {
-  TROUPE_CHECK(kind.magic.size() == magic_bytes);
   std::vector<std::byte> out(seal_bytes + content.size());
-  std::memcpy(out.data(), kind.magic.data(), magic_bytes);
-  put_number(out.data() + version_at, 4, kind.version);
-  put_number(out.data() + length_at, 8, content.size());
   if (!content.empty()) std::memcpy(out.data() + seal_bytes, content.data(), content.size());
-  put_number(out.data() + checksum_at, 8, schemas::checksum_of(std::span(out).subspan(version_at)));
+  seal_in_place(kind, out);
   return out;
+}
+
+void seal_in_place(const file_kind& kind, std::span<std::byte> file) {
+  TROUPE_CHECK(kind.magic.size() == magic_bytes && file.size() >= seal_bytes);
+  std::memcpy(file.data(), kind.magic.data(), magic_bytes);
+  put_number(file.data() + version_at, 4, kind.version);
+  put_number(file.data() + zero_at, 4, 0);
+  put_number(file.data() + length_at, 8, file.size() - seal_bytes);
+  put_number(file.data() + checksum_at, 8, schemas::checksum_of(file.subspan(version_at)));
 }
 
 result<std::span<const std::byte>> unseal(const file_kind& kind, std::span<const std::byte> file) {

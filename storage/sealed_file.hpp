@@ -24,6 +24,9 @@ inline constexpr size_t seal_bytes = 32;
 
 std::vector<std::byte> seal(const file_kind& kind, std::span<const std::byte> content);
 
+// The same where the content is already in its place, behind seal_bytes: nothing is copied.
+void seal_in_place(const file_kind& kind, std::span<std::byte> file);
+
 // The content, within `file`. `corrupt` unless every byte is as it was written; `unsupported` for
 // another version. The caller adds the name of the file.
 result<std::span<const std::byte>> unseal(const file_kind& kind, std::span<const std::byte> file);
