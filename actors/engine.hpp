@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/status.hpp"
+#include "dataflow/eviction.hpp"
 #include "dataflow/request.hpp"
 
 #include <array>
@@ -31,6 +32,24 @@ struct histogram {
   uint64_t count = 0;
 };
 
+// Of the KV pages kept on a disk.
+struct kv_archive_metrics {
+  bool present = false; // pages are kept on a disk at all
+  bool stopped = false; // the disk refuses what is written
+  uint64_t pages = 0;   // there now
+  uint64_t bytes = 0;
+  uint64_t bytes_max = 0;
+  uint64_t pages_written = 0;
+  uint64_t bytes_written = 0;
+  uint64_t pages_skipped = 0;  // not written: the disk was behind, stopped, or had no room
+  uint64_t write_failures = 0; // the disk refused a page
+  uint64_t pages_restored = 0;
+  uint64_t restores_late = 0;    // requests that were computed without waiting longer for the disk
+  uint64_t pages_unreadable = 0; // damaged, dropped
+  uint64_t pages_foreign = 0;    // of another model or version, ignored
+  uint64_t pages_evicted = 0;    // removed for room
+};
+
 // A consistent picture of the engine at one moment.
 struct engine_metrics {
   uint64_t requests_running = 0;
@@ -47,8 +66,13 @@ struct engine_metrics {
   uint64_t draft_accepted = 0; // of these right
   uint64_t steps = 0;
   uint64_t pages_total = 0;
-  uint64_t pages_used = 0;                          // held by running requests
-  uint64_t pages_cached = 0;                        // kept for reuse, free for the taking
+  uint64_t pages_used = 0;           // held by running requests
+  uint64_t pages_cached = 0;         // kept for reuse, free for the taking
+  uint64_t pages_evicted = 0;        // kept ones given up for room
+  uint64_t pages_evicted_unused = 0; // of these never used again
+  uint64_t pages_dropped = 0;        // kept ones forgotten with their memory
+  dataflow::eviction_policy eviction{};
+  kv_archive_metrics kv_archive;
   uint64_t restarts = 0;                            // actors restarted by the node supervisor
   std::vector<std::vector<uint64_t>> expert_tokens; // [layer][expert] rows computed
   histogram time_to_first_token_s;

@@ -5,11 +5,13 @@
 #include "dataflow/ids.hpp"
 #include "dataflow/kv_pages.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace troupe::actors {
 
+class kv_archive;
 class metrics_board;
 
 // One round of book-keeping, done in the order of the fields. Sequences that are not open (any
@@ -63,11 +65,27 @@ struct update_pages {
   local_ref<page_round> work;
 };
 
-using kv_cache_manager = wired_part::extend<caf::reacts_to<update_pages>>;
+// Pages of these tokens that are on the disk and not in memory should be cached. `done` is called
+// once, whatever was found, on the manager's thread, unless the epoch ends before; must not block.
+struct restore_wish {
+  std::vector<int32_t> tokens;
+  std::string salt;
+  uint64_t weight_version = 0;
+  std::function<void()> done;
+};
+// From the sequencer, before it opens a sequence.
+struct restore_pages {
+  uint64_t epoch = 0;
+  local_ref<restore_wish> wish;
+};
+
+using kv_cache_manager =
+    wired_part::extend<caf::reacts_to<update_pages>, caf::reacts_to<restore_pages>>;
 
 struct kv_cache_manager_options {
   dataflow::kv_pages_options pages;
-  metrics_board* board = nullptr; // outlives the actor
+  kv_archive* archive = nullptr;  // null: no pages are kept on a disk
+  metrics_board* board = nullptr; // outlives the actor, like the archive
   uint32_t part = 0;
 };
 
@@ -77,6 +95,10 @@ kv_cache_manager spawn_kv_cache_manager(caf::actor_system& system,
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, update_pages& x) {
   return f(caf::meta::type_name("update_pages"), x.epoch, x.round, x.work);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, restore_pages& x) {
+  return f(caf::meta::type_name("restore_pages"), x.epoch, x.wish);
 }
 
 } // namespace troupe::actors

@@ -53,6 +53,25 @@ uint64_t metrics_board::expert_rows(uint32_t expert) const {
   return sum;
 }
 
+kv_archive_metrics metrics_board::read_archive() const {
+  kv_archive_metrics out;
+  out.present = archives;
+  out.stopped = load(archive.stopped) != 0;
+  out.pages = load(archive.pages);
+  out.bytes = load(archive.bytes);
+  out.bytes_max = load(archive.bytes_max);
+  out.pages_written = load(archive.pages_written);
+  out.bytes_written = load(archive.bytes_written);
+  out.pages_skipped = load(archive.pages_skipped);
+  out.write_failures = load(archive.write_failures);
+  out.pages_restored = load(archive.pages_restored);
+  out.restores_late = load(archive.restores_late);
+  out.pages_unreadable = load(archive.pages_unreadable);
+  out.pages_foreign = load(archive.pages_foreign);
+  out.pages_evicted = load(archive.pages_evicted);
+  return out;
+}
+
 engine_metrics metrics_board::read() const {
   engine_metrics out;
   out.requests_running = load(sequences_running);
@@ -72,6 +91,11 @@ engine_metrics metrics_board::read() const {
   out.pages_total = load(pages_total);
   out.pages_used = load(pages_used);
   out.pages_cached = load(pages_cached);
+  out.pages_evicted = load(pages_evicted);
+  out.pages_evicted_unused = load(pages_evicted_unused);
+  out.pages_dropped = load(pages_dropped);
+  out.eviction = eviction;
+  out.kv_archive = read_archive();
   out.restarts = load(restarts);
   out.expert_tokens.resize(layers_);
   for (uint32_t layer = 0; layer < layers_; ++layer)

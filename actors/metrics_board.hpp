@@ -48,6 +48,21 @@ public:
   counter pages_cached{0};
   counter prefix_queries{0};
   counter cached_tokens{0};
+  counter pages_evicted{0};
+  counter pages_evicted_unused{0};
+  counter pages_dropped{0};
+  // By the KV archive, from several threads.
+  struct archive_counters {
+    counter stopped{0}; // 1: yes
+    counter pages{0}, bytes{0}, bytes_max{0};
+    counter pages_written{0}, bytes_written{0}, pages_skipped{0}, write_failures{0};
+    counter pages_restored{0}, restores_late{0};
+    counter pages_unreadable{0}, pages_foreign{0}, pages_evicted{0};
+  };
+  archive_counters archive;
+  // Before any actor runs.
+  dataflow::eviction_policy eviction{};
+  bool archives = false;
   // Written by the ingress.
   counter finished[5] = {};
   // Written by the engine.
@@ -76,6 +91,8 @@ public:
   engine_metrics read() const;
 
 private:
+  kv_archive_metrics read_archive() const;
+
   uint32_t layers_;
   uint32_t experts_;
   std::deque<counter> expert_tokens_;

@@ -23,8 +23,10 @@ constexpr std::chrono::seconds start_deadline(30);
 
 class node_engine final : public engine_readings {
 public:
-  node_engine(std::unique_ptr<node_state> state, const node_options& options)
-      : state_(std::move(state)),
+  node_engine(std::unique_ptr<node_state> state, const node_options& options,
+              kv_persistence persistence)
+      : persistence_(std::move(persistence)),
+        state_(std::move(state)),
         door_(state_->resources),
         system_(configure(config_, options.actor_threads)) {
     // waiver thread: whoever starts a node waits for it here; no actor does.
@@ -48,6 +50,10 @@ public:
     ingress_ = nullptr;
     caf::anon_send(supervisor_, stop_node{});
     supervisor_ = nullptr;
+    if (!persistence_.worker) return;
+    // What is to be written is, while there is still a system for its messages to go to.
+    system_.await_all_actors_done();
+    persistence_.worker.reset();
   }
 
   status wait_until_ready() {
@@ -80,6 +86,7 @@ public:
 private:
   const node_resources& resources() const override { return state_->resources; }
 
+  kv_persistence persistence_;
   std::unique_ptr<node_state> state_;
   door door_;
   caf::actor_system_config config_;
@@ -95,12 +102,15 @@ private:
 
 result<std::unique_ptr<engine>> start_node(std::shared_ptr<const model_bundle> model,
                                            compute::executor& executor, const clock& clock,
-                                           const node_options& options) {
+                                           const node_options& options,
+                                           kv_persistence persistence) {
   auto state = std::make_unique<node_state>();
   static silent_trace nobody; // immutable
   if (auto s = state->prepare(std::move(model), {&executor, &clock, &nobody}, options); !s.ok())
     return fail(std::move(s));
-  auto node = std::make_unique<node_engine>(std::move(state), options);
+  if (persistence.disk)
+    if (auto s = state->open_archive(persistence); !s.ok()) return fail(std::move(s));
+  auto node = std::make_unique<node_engine>(std::move(state), options, std::move(persistence));
   if (auto s = node->wait_until_ready(); !s.ok()) return fail(std::move(s));
   return node;
 }

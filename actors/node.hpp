@@ -2,9 +2,11 @@
 #pragma once
 
 #include "actors/engine.hpp"
+#include "actors/kv_persistence.hpp"
 #include "actors/model_bundle.hpp"
 #include "base/clock.hpp"
 #include "compute/executor.hpp"
+#include "dataflow/eviction.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -23,6 +25,7 @@ struct node_options {
   uint32_t max_wait_us = 0;    // how long a step may wait for company
   bool prefix_cache = true;
   uint32_t draft_tokens_max = 0; // guessed of one sequence in a step (dataflow/draft.hpp)
+  dataflow::eviction_policy eviction = dataflow::eviction_policy::cost;
   uint32_t attention_stages = 1;
   uint32_t expert_shards = 1;
   uint32_t actor_threads = 2; // CAF workers
@@ -32,9 +35,10 @@ inline constexpr uint32_t positions_max_default = 8192;
 
 // `executor` and `clock` must outlive the engine. Fails when the memory for pages and step buffers
 // cannot be had or an option is out of range (the message names it). Destroying the engine stops it
-// at once; drain first to be kind.
+// at once; drain first to be kind. With `persistence` the folder must be readable.
 result<std::unique_ptr<engine>> start_node(std::shared_ptr<const model_bundle> model,
                                            compute::executor& executor, const clock& clock,
-                                           const node_options& options);
+                                           const node_options& options,
+                                           kv_persistence persistence = {});
 
 } // namespace troupe::actors

@@ -45,6 +45,7 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const sea
   r.page_tokens = options.page_tokens;
   r.prefix_cache = options.prefix_cache;
   r.draft_tokens_max = options.draft_tokens_max;
+  r.eviction = options.eviction;
   std::set<int32_t> eos(description.eos_ids.begin(), description.eos_ids.end());
   eos.insert(bundle->generation_defaults->eos_ids.begin(),
              bundle->generation_defaults->eos_ids.end());
@@ -65,6 +66,7 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const sea
   TROUPE_RETURN_IF_ERROR(plan_graph(options, cluster));
   board = std::make_unique<metrics_board>(r.graph.layers, r.graph.experts);
   r.board = board.get();
+  board->eviction = options.eviction;
   TROUPE_RETURN_IF_ERROR(size_pages(options));
   memories.resize(r.graph.stages.size());
   r.memory_of = [this](uint32_t stage) { return memory_of(stage); };
@@ -72,6 +74,25 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const sea
     for (uint32_t stage = 0; stage < memories.size(); ++stage)
       if (auto made = memory_of(stage); !made) return made.error();
   return make_steps(cluster != nullptr);
+}
+
+status node_state::open_archive(const kv_persistence& persistence) {
+  auto& r = resources;
+  kv_archive_parts parts{.disk = persistence.disk.get(),
+                         .worker = persistence.worker.get(),
+                         .bytes_max = persistence.bytes_max,
+                         .executor = r.executor,
+                         .bundle = r.bundle.get(),
+                         .memories = {},
+                         .page_tokens = r.page_tokens,
+                         .board = r.board};
+  for (const auto& memory : memories) parts.memories.push_back(memory.get());
+  auto opened = kv_archive::open(parts);
+  if (!opened) return opened.error();
+  archive = std::move(*opened);
+  r.archive = archive.get();
+  board->archives = true;
+  return {};
 }
 
 status node_state::plan_graph(const node_options& options,

@@ -1,6 +1,8 @@
 // Everything the actors of a node point to, sized and made before them and gone after them.
 #pragma once
 
+#include "actors/kv_archive.hpp"
+#include "actors/kv_persistence.hpp"
 #include "actors/metrics_board.hpp"
 #include "actors/node.hpp"
 #include "actors/node_supervisor.hpp"
@@ -24,10 +26,15 @@ public:
   status prepare(std::shared_ptr<const model_bundle> bundle, const seams& seams,
                  const node_options& options, const dataflow::cluster_layout* cluster = nullptr);
 
+  // After prepare(), where every stage is this process's. The disk and the worker stay until no
+  // actor is left.
+  status open_archive(const kv_persistence& persistence);
+
   node_resources resources;
   std::unique_ptr<metrics_board> board;
   std::unique_ptr<step_pool> steps;
   std::vector<std::unique_ptr<stage_memory>> memories; // per stage; null: not yet
+  std::unique_ptr<kv_archive> archive;                 // null: pages are not kept
 
 private:
   status check(const node_options& options) const;

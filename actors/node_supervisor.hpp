@@ -22,6 +22,7 @@
 
 namespace troupe::actors {
 
+class kv_archive;
 class metrics_board;
 class step_pool;
 struct stage_memory;
@@ -66,6 +67,8 @@ struct node_resources {
   uint32_t page_tokens = 0;
   bool prefix_cache = true;
   uint32_t draft_tokens_max = 0;
+  dataflow::eviction_policy eviction = dataflow::eviction_policy::cost;
+  kv_archive* archive = nullptr; // null: pages are not kept on a disk
   std::vector<int32_t> eos_ids;
   dataflow::restart_limits restarts;
   duration step_max{};       // a step, or the work before an epoch, that takes longer is stuck

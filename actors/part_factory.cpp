@@ -7,6 +7,7 @@
 #include "actors/ingress.hpp"
 #include "actors/kv_cache_manager.hpp"
 #include "actors/model_bundle.hpp"
+#include "actors/recompute_cost.hpp"
 #include "actors/sequencer.hpp"
 #include "base/text.hpp"
 
@@ -29,6 +30,7 @@ sequencer make_sequencer(caf::actor_system& system, const node_resources& r, uin
                                   .page_tokens = r.page_tokens,
                                   .prefix_cache = r.prefix_cache,
                                   .draft_tokens_max = r.draft_tokens_max,
+                                  .restores_pages = r.archive != nullptr,
                                   .weight_version = r.bundle->weight_version,
                                   .eos_ids = r.eos_ids,
                                   .description = r.bundle->description.get(),
@@ -45,7 +47,11 @@ sequencer make_sequencer(caf::actor_system& system, const node_resources& r, uin
 kv_cache_manager make_kv_cache_manager(caf::actor_system& system, const node_resources& r,
                                        uint32_t number) {
   return spawn_kv_cache_manager(
-      system, {.pages = {.page_count = r.page_count, .page_tokens = r.page_tokens},
+      system, {.pages = {.page_count = r.page_count,
+                         .page_tokens = r.page_tokens,
+                         .eviction = r.eviction,
+                         .attention_positions = attention_positions_of(*r.bundle->description)},
+               .archive = r.archive,
                .board = r.board,
                .part = number});
 }

@@ -43,6 +43,23 @@ struct step_watch {
   uint64_t epoch = 0;
 };
 
+// From the KV-cache manager: what the disk has of a request is in memory.
+struct pages_restored {
+  uint64_t ticket = 0;
+};
+// A request has waited long enough for the disk.
+struct restore_overdue {
+  uint64_t ticket = 0;
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, pages_restored& x) {
+  return f(caf::meta::type_name("pages_restored"), x.ticket);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, restore_overdue& x) {
+  return f(caf::meta::type_name("restore_overdue"), x.ticket);
+}
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, rows_sampled& x) {
   return f(caf::meta::type_name("rows_sampled"), x.epoch, x.step, x.code);
@@ -61,7 +78,11 @@ namespace {
 using dataflow::finish_reason;
 using dataflow::sequence_id;
 using self_type = sequencer::extend<caf::reacts_to<rows_sampled>, caf::reacts_to<sequencer_wake>,
-                                    caf::reacts_to<step_watch>>;
+                                    caf::reacts_to<step_watch>, caf::reacts_to<pages_restored>,
+                                    caf::reacts_to<restore_overdue>>;
+
+// Reading pages costs a small part of computing them; a disk that takes longer is in trouble.
+constexpr duration restore_patience = std::chrono::seconds(2);
 
 struct live_sequence {
   request_handle handle = 0;
@@ -89,6 +110,13 @@ struct live_sequence {
   bool wants_prompt_scores() const { return request->prompt_logprobs && !prompt_scored; }
 };
 
+// A request that waits for pages from the disk.
+struct held_request {
+  uint64_t ticket = 0;
+  submit_request request;
+  std::vector<uint32_t> ended; // choices nobody wants any more
+};
+
 enum class phase : uint8_t { halted, idle, opening, extending, computing, drawing };
 
 struct sequencer_state {
@@ -113,6 +141,7 @@ struct sequencer_state {
     now_doing = phase::halted;
     live.clear();
     ids.clear();
+    held.clear();
     batcher.emplace(options.limits);
     plan.clear();
     round = {};
@@ -141,6 +170,7 @@ struct sequencer_state {
   void resume(const pipeline_ready& in) {
     if (in.epoch != epoch || now_doing != phase::halted) return;
     now_doing = phase::idle;
+    for (const auto& [handle, waits] : held) ask_for_pages(waits);
     advance();
   }
 
@@ -158,7 +188,49 @@ struct sequencer_state {
   void accept(const submit_request& in) {
     if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
     options.trace->hit("request.taken", traced(in.epoch, epoch));
-    const auto& work = *in.work;
+    if (!wants_restored_pages(*in.work)) return take_in(*in.work);
+    held[in.handle] = {++last_ticket, in, {}};
+    if (now_doing != phase::halted) ask_for_pages(held[in.handle]);
+    report();
+  }
+
+  void ask_for_pages(const held_request& waits) {
+    const auto& request = *waits.request.work->request;
+    restore_wish wish;
+    wish.tokens = request.prompt;
+    wish.salt = request.cache_salt;
+    wish.weight_version = page_version(request.prompt.size());
+    wish.done = [to = caf::actor_cast<self_type>(self), ticket = waits.ticket] {
+      caf::anon_send(to, pages_restored{ticket});
+    };
+    self->send(routes->kv_cache_manager, restore_pages{epoch, make_local(std::move(wish))});
+    self->delayed_send(self, restore_patience, restore_overdue{waits.ticket});
+  }
+
+  bool wants_restored_pages(const request_submission& work) const {
+    return options.restores_pages && options.prefix_cache && !work.request->prompt_logprobs &&
+           work.request->prompt.size() > options.page_tokens;
+  }
+
+  void restore_late(const restore_overdue& in) {
+    if (release(in.ticket)) count(options.board->archive.restores_late);
+  }
+
+  // False when the request goes its way already, or its epoch is over.
+  bool release(uint64_t ticket) {
+    const auto found = std::find_if(held.begin(), held.end(), [ticket](const auto& entry) {
+      return entry.second.ticket == ticket;
+    });
+    if (found == held.end()) return false;
+    const held_request waited = std::move(found->second);
+    held.erase(found);
+    request_submission work = *waited.request.work;
+    for (const uint32_t choice : waited.ended) work.finished[choice] = true;
+    take_in(work);
+    return true;
+  }
+
+  void take_in(const request_submission& work) {
     // A request enters the queue as a whole or not at all, and one that had begun is not turned
     // away because its sequencer has changed.
     bool inside = std::any_of(work.drawn.begin(), work.drawn.end(),
@@ -273,6 +345,8 @@ struct sequencer_state {
 
   void end_one(const end_choice& in) {
     if (in.epoch != epoch) return; // fenced
+    if (const auto waits = held.find(in.handle); waits != held.end())
+      waits->second.ended.push_back(in.choice);
     if (const auto id = ids.find({in.handle, in.choice}); id != ids.end()) drop(id->second);
     advance();
   }
@@ -344,15 +418,15 @@ struct sequencer_state {
     round.openings.push_back({.id = id,
                               .tokens = sequence.tokens,
                               .salt = sequence.request->cache_salt,
-                              .weight_version = page_version(sequence),
+                              .weight_version = page_version(sequence.prompt_tokens()),
                               .reuse = options.prefix_cache && !sequence.wants_prompt_scores()});
   }
 
   // Keys of one rotary variant are of no use to another (model/rotary.hpp), so they count as
   // weights of another version.
-  uint64_t page_version(const live_sequence& sequence) const {
+  uint64_t page_version(size_t prompt_tokens) const {
     const uint64_t variant =
-        model::rope_variant(options.description->rope, sequence.prompt_tokens());
+        model::rope_variant(options.description->rope, static_cast<uint32_t>(prompt_tokens));
     return options.weight_version << 32 | variant;
   }
 
@@ -783,7 +857,10 @@ struct sequencer_state {
 
   void report() {
     set(options.board->sequences_running, batcher->running());
-    set(options.board->sequences_waiting, batcher->waiting());
+    uint64_t waiting = batcher->waiting();
+    for (const auto& [handle, waits] : held)
+      waiting += waits.request.work->request->choices - waits.ended.size();
+    set(options.board->sequences_waiting, waiting);
   }
 
   self_pointer self;
@@ -791,6 +868,7 @@ struct sequencer_state {
   std::optional<dataflow::batcher> batcher;
   std::map<sequence_id, live_sequence> live;
   std::map<std::pair<request_handle, uint32_t>, sequence_id> ids;
+  std::map<request_handle, held_request> held;
   dataflow::step_plan plan; // of the step under way, or being made
   dataflow::orphaned_streams orphans;
   model::matcher_shelf constraints;
@@ -801,6 +879,7 @@ struct sequencer_state {
   uint64_t last_step = 0;
   uint64_t last_round = 0;
   uint64_t last_timer = 0;
+  uint64_t last_ticket = 0;
   sequence_id last_id = 0;
   time_point step_since{}; // when the step under way was sent off
   bool watching = false;   // a step_watch is on its way
@@ -823,6 +902,8 @@ self_type::behavior_type sequencer_behavior(sequencer_state::self_pointer self,
       [state](const rows_sampled& in) { state->finish_step(in); },
       [state](const sequencer_wake&) { state->advance(); },
       [state](const step_watch& in) { state->look_at_step(in); },
+      [state](const pages_restored& in) { (void)state->release(in.ticket); },
+      [state](const restore_overdue& in) { state->restore_late(in); },
   };
 }
 

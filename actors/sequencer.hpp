@@ -88,6 +88,7 @@ struct sequencer_options {
   uint32_t page_tokens = 0;
   bool prefix_cache = true;
   uint32_t draft_tokens_max = 0; // guessed of one sequence in a step
+  bool restores_pages = false;   // the KV-cache manager may have pages of a request on a disk
   uint64_t weight_version = 0;
   std::vector<int32_t> eos_ids; // end a stream, unless it asks to go on
   const model::description* description = nullptr;

@@ -87,6 +87,13 @@ struct members_present;
 struct entry_arrived;
 struct answer_arrived;
 struct courier_wake;
+// kv_cache_manager.hpp and sequencer.hpp, of pages on a disk
+struct restore_pages;
+struct pages_restored;
+struct restore_overdue;
+struct page_written;
+struct pages_read;
+struct pages_placed;
 } // namespace troupe::actors
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, first_custom_type_id)
@@ -152,6 +159,12 @@ CAF_ADD_TYPE_ID(troupe, (troupe::actors::members_present))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::entry_arrived))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::answer_arrived))
 CAF_ADD_TYPE_ID(troupe, (troupe::actors::courier_wake))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::restore_pages))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::pages_restored))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::restore_overdue))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::page_written))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::pages_read))
+CAF_ADD_TYPE_ID(troupe, (troupe::actors::pages_placed))
 CAF_END_TYPE_ID_BLOCK(troupe)
 
 CAF_ERROR_CODE_ENUM(troupe::status_code, "troupe")

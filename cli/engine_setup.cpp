@@ -7,6 +7,7 @@
 #include "cli/progress_bar.hpp"
 #include "compute/cpu_executor.hpp"
 #include "storage/posix_disk.hpp"
+#include "storage/posix_io_worker.hpp"
 
 #include <algorithm>
 #include <array>
@@ -57,6 +58,23 @@ setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
   return std::move(*loaded);
 }
 
+// Pages tell what was asked and answered, so nobody else gets in.
+result<actors::kv_persistence> open_kv_folder(const engine_setup& setup) {
+  actors::kv_persistence out;
+  if (setup.persist_kv.empty()) return out;
+  auto disk = storage::posix_disk::open(setup.persist_kv);
+  if (!disk) return fail(disk.error());
+  std::error_code error;
+  std::filesystem::permissions(setup.persist_kv, std::filesystem::perms::owner_all, error);
+  if (error)
+    return fail(status_code::unavailable,
+                text(setup.persist_kv, ": cannot be made private: ", error.message()));
+  out.disk = std::move(*disk);
+  out.worker = std::make_unique<storage::posix_io_worker>();
+  out.bytes_max = setup.persist_kv_bytes;
+  return out;
+}
+
 } // namespace
 
 status in_words_of_flags(const status& why) {
@@ -95,6 +113,8 @@ actors::node_options node_options_of(const engine_settings& settings) {
   out.max_wait_us = settings.max_wait_us;
   out.prefix_cache = settings.prefix_cache;
   out.draft_tokens_max = settings.speculative_tokens;
+  out.eviction =
+      dataflow::parse_eviction_policy(settings.kv_eviction).value(); // one of the choices
   out.attention_stages = settings.attention_stages;
   out.expert_shards = settings.expert_shards;
   out.actor_threads = settings.actor_threads;
@@ -145,8 +165,10 @@ setup_result<running_engine> start_engine(program& context, const engine_setup& 
   if (!out) return out;
   engine_settings engine = setup.engine;
   if (setup.adjust) setup.adjust(*out->model->description, engine);
-  auto node =
-      actors::start_node(out->model, *out->executor, context.clock, node_options_of(engine));
+  auto persistence = open_kv_folder(setup);
+  if (!persistence) return failed(persistence.error().within("--persist-kv"), exit_failed);
+  auto node = actors::start_node(out->model, *out->executor, context.clock, node_options_of(engine),
+                                 std::move(*persistence));
   if (!node) {
     const bool wrong_setting = node.error().code() == status_code::invalid_argument;
     return failed(in_words_of_flags(node.error()), wrong_setting ? exit_usage : exit_failed);

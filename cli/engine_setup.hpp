@@ -34,6 +34,8 @@ struct engine_setup {
   // May fit the engine's settings to the model that was loaded.
   std::function<void(const model::description&, engine_settings&)> adjust = nullptr;
   compute::part_meter* meter = nullptr; // is told where the time goes; must outlive the engine
+  std::string persist_kv = {};          // folder for KV pages; empty: none
+  uint64_t persist_kv_bytes = 0;
 };
 
 actors::node_options node_options_of(const engine_settings& settings);

@@ -9,7 +9,8 @@
 namespace troupe::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> serve_alone = {"data-dir", "host", "port", "quantize"};
+constexpr std::array<std::string_view, 6> serve_alone = {"data-dir",         "host", "persist-kv",
+                                                         "persist-kv-bytes", "port", "quantize"};
 
 status wrong(std::string why) {
   return status(status_code::invalid_argument, std::move(why));

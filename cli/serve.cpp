@@ -57,8 +57,11 @@ bool drain(program& context, actors::engine& engine, server::http_server& server
 int run_serve(program& context, const serve_settings& settings) {
   auto keys = api_keys_of(context, settings);
   if (!keys) return context.complain(keys.error(), exit_usage);
-  auto started = start_engine(
-      context, {.model = settings.model, .device = settings.device, .engine = settings.engine});
+  auto started = start_engine(context, {.model = settings.model,
+                                        .device = settings.device,
+                                        .engine = settings.engine,
+                                        .persist_kv = settings.persist_kv,
+                                        .persist_kv_bytes = settings.persist_kv_bytes.bytes});
   if (!started) return context.complain(started.error().why, started.error().code);
   auto& engine = *started->engine;
   const std::string name =

@@ -27,6 +27,8 @@ struct serve_settings {
   byte_size journal_bytes = {64 << 20};
   uint32_t journal_age = 3600;
   bool event_ids = true;
+  std::string persist_kv;
+  byte_size persist_kv_bytes = {uint64_t{4} << 30};
   device_settings device;
   engine_settings engine;
   common_settings common;
@@ -113,6 +115,17 @@ struct serve_settings {
     visit({.name = "event-ids",
            .help = "give every event of a stream an id, from which a client can go on"},
           event_ids);
+    visit({.name = "persist-kv",
+           .value = "DIR",
+           .help = "folder of this process alone, for computed beginnings of prompts: they "
+                   "survive a restart",
+           .unset = "none"},
+          persist_kv);
+    visit({.name = "persist-kv-bytes",
+           .value = "BYTES",
+           .help = "most bytes there; the least recently used go first",
+           .range = {1048576, 1125899906842624}},
+          persist_kv_bytes);
     device.for_each_field(visit);
     engine.for_each_field(visit);
     common.for_each_field(visit);

@@ -105,6 +105,7 @@ struct engine_settings {
   uint32_t page_tokens = 16;
   bool prefix_cache = true;
   uint32_t speculative_tokens = 0;
+  std::string kv_eviction = "cost";
   uint32_t attention_stages = 1;
   uint32_t expert_shards = 1;
   uint32_t actor_threads = 2;
@@ -171,6 +172,12 @@ struct engine_settings {
          .range = {0, 64},
          .aliases = "--num-speculative-tokens"},
         speculative_tokens);
+    visit({.name = "kv-eviction",
+           .value = "POLICY",
+           .help = "what goes when that memory is full: the least recently used, the least often "
+                   "used, or what is worth least by use, age and cost of computing it again",
+           .choices = "lru|lfu|cost"},
+          kv_eviction);
     visit({.name = "attention-stages",
            .value = "COUNT",
            .help = "parts the layers are divided into; never changes the result",

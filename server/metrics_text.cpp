@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "dataflow/request.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace troupe::server {
@@ -80,13 +81,59 @@ void write_requests(metrics_writer& out, const actors::engine_metrics& from) {
   }
 }
 
-void write_work(metrics_writer& out, const actors::engine_metrics& from) {
-  out.counter("troupe_prompt_tokens_total", "Tokens of prompts.", from.prompt_tokens);
-  out.counter("troupe_generated_tokens_total", "Tokens generated.", from.generated_tokens);
+void write_cache(metrics_writer& out, const actors::engine_metrics& from) {
   out.counter("troupe_cached_tokens_total", "Tokens of prompts taken from the prefix cache.",
               from.cached_tokens);
   out.counter("troupe_prefix_queries_total", "Tokens looked up in the prefix cache.",
               from.prefix_queries);
+  out.counter("troupe_prefix_misses_total", "Tokens looked up in the prefix cache and not found.",
+              from.prefix_queries - std::min(from.prefix_queries, from.cached_tokens));
+  out.gauge("troupe_kv_pages", "Pages of the KV cache.", from.pages_total);
+  out.gauge("troupe_kv_pages_used", "Pages held by running requests.", from.pages_used);
+  out.gauge("troupe_kv_pages_cached", "Pages kept for reuse, free for the taking.",
+            from.pages_cached);
+  out.gauge("troupe_kv_pages_free", "Pages that hold nothing.",
+            from.pages_total - std::min(from.pages_total, from.pages_used + from.pages_cached));
+  out.family("troupe_kv_pages_evicted_total", "counter",
+             "Kept pages given up for room, by policy and whether anybody had used them again.");
+  const auto policy = dataflow::to_string(from.eviction);
+  out.sample(from.pages_evicted_unused, text("policy=\"", policy, "\",reused=\"no\""));
+  out.sample(from.pages_evicted - from.pages_evicted_unused,
+             text("policy=\"", policy, "\",reused=\"yes\""));
+  out.counter("troupe_kv_pages_dropped_total", "Kept pages forgotten with their memory.",
+              from.pages_dropped);
+}
+
+void write_archive(metrics_writer& out, const actors::kv_archive_metrics& from) {
+  if (!from.present) return;
+  out.gauge("troupe_kv_archive_pages", "Pages kept on the disk.", from.pages);
+  out.gauge("troupe_kv_archive_bytes", "Their bytes.", from.bytes);
+  out.gauge("troupe_kv_archive_bytes_max", "Most bytes they may take.", from.bytes_max);
+  out.gauge("troupe_kv_archive_stopped", "1 while the disk refuses what is written.", from.stopped);
+  out.counter("troupe_kv_archive_pages_written_total", "Pages written to the disk.",
+              from.pages_written);
+  out.counter("troupe_kv_archive_bytes_written_total", "Their bytes.", from.bytes_written);
+  out.counter("troupe_kv_archive_pages_skipped_total",
+              "Pages not written: the disk was behind, stopped, or had no room.",
+              from.pages_skipped);
+  out.counter("troupe_kv_archive_write_failures_total", "Pages that the disk refused.",
+              from.write_failures);
+  out.counter("troupe_kv_archive_pages_restored_total", "Pages read back for a request.",
+              from.pages_restored);
+  out.counter("troupe_kv_archive_restores_late_total",
+              "Requests that were computed without waiting longer for the disk.",
+              from.restores_late);
+  out.counter("troupe_kv_archive_pages_unreadable_total", "Damaged pages, dropped.",
+              from.pages_unreadable);
+  out.counter("troupe_kv_archive_pages_foreign_total",
+              "Pages of another model or version, ignored.", from.pages_foreign);
+  out.counter("troupe_kv_archive_pages_evicted_total", "Pages removed from the disk for room.",
+              from.pages_evicted);
+}
+
+void write_work(metrics_writer& out, const actors::engine_metrics& from) {
+  out.counter("troupe_prompt_tokens_total", "Tokens of prompts.", from.prompt_tokens);
+  out.counter("troupe_generated_tokens_total", "Tokens generated.", from.generated_tokens);
   out.counter("troupe_preemptions_total", "Sequences that had to give up their pages.",
               from.preemptions);
   out.counter("troupe_draft_tokens_total", "Tokens guessed ahead of streams.", from.draft_tokens);
@@ -95,10 +142,6 @@ void write_work(metrics_writer& out, const actors::engine_metrics& from) {
   out.counter("troupe_steps_total", "Step batches computed.", from.steps);
   out.counter("troupe_actor_restarts_total", "Actors restarted by the node supervisor.",
               from.restarts);
-  out.gauge("troupe_kv_pages", "Pages of the KV cache.", from.pages_total);
-  out.gauge("troupe_kv_pages_used", "Pages held by running requests.", from.pages_used);
-  out.gauge("troupe_kv_pages_cached", "Pages kept for reuse, free for the taking.",
-            from.pages_cached);
   out.histogram("troupe_time_to_first_token_seconds", "From arrival to the first token.",
                 from.time_to_first_token_s);
   out.histogram("troupe_inter_token_latency_seconds", "Between two tokens of one answer.",
@@ -215,6 +258,8 @@ std::string metrics_text(const metrics_page& page) {
   const std::string model = text("model_name=\"", escaped_label(page.model_name), '"');
   metrics_writer own(model);
   write_requests(own, page.engine);
+  write_cache(own, page.engine);
+  write_archive(own, page.engine.kv_archive);
   write_work(own, page.engine);
   write_experts(own, page.engine);
   metrics_writer transport("");

@@ -136,7 +136,7 @@ TEST(node_plan, spare_names_are_given_out_first) {
 
 TEST(node_plan, what_all_nodes_share_is_no_flag_of_one) {
   for (const char* name : {"host", "port", "quantize", "kv-memory", "max-running", "page-tokens",
-                           "attention-stages", "expert-shards"})
+                           "attention-stages", "expert-shards", "kv-eviction", "persist-kv"})
     EXPECT_TRUE(is_of_serve_alone(name)) << name;
   for (const char* name : {"api-key", "drain-timeout", "threads", "actor-threads", "model"})
     EXPECT_FALSE(is_of_serve_alone(name)) << name;

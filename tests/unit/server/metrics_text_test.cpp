@@ -53,8 +53,31 @@ TEST(metrics_text, has_the_series_dashboards_look_for) {
   }
 }
 
+TEST(metrics_text, tells_of_the_cache_and_of_the_disk_where_there_is_one) {
+  auto metrics = some_metrics();
+  metrics.prefix_queries = 30;
+  metrics.pages_cached = 1;
+  metrics.pages_evicted = 9;
+  metrics.pages_evicted_unused = 4;
+  metrics.eviction = dataflow::eviction_policy::lfu;
+  EXPECT_EQ(page_of(metrics).find("kv_archive"), std::string::npos);
+  metrics.kv_archive = {.present = true, .stopped = true, .pages = 5, .pages_restored = 3};
+  const std::string page = page_of(metrics);
+  for (const auto line :
+       {"troupe_prefix_misses_total{model_name=\"tiny\"} 19\n",
+        "troupe_kv_pages_free{model_name=\"tiny\"} 5\n",
+        "troupe_kv_pages_evicted_total{model_name=\"tiny\",policy=\"lfu\",reused=\"no\"} 4\n",
+        "troupe_kv_pages_evicted_total{model_name=\"tiny\",policy=\"lfu\",reused=\"yes\"} 5\n",
+        "troupe_kv_archive_pages{model_name=\"tiny\"} 5\n",
+        "troupe_kv_archive_stopped{model_name=\"tiny\"} 1\n",
+        "troupe_kv_archive_pages_restored_total{model_name=\"tiny\"} 3\n"})
+    EXPECT_NE(page.find(line), std::string::npos) << line << page;
+}
+
 TEST(metrics_text, introduces_every_family_once_before_its_samples) {
-  std::istringstream lines(page_of({}));
+  actors::engine_metrics engine;
+  engine.kv_archive.present = true;
+  std::istringstream lines(page_of(engine));
   std::set<std::string> seen;
   std::string line;
   std::string current;
