@@ -35,6 +35,7 @@ answer_shape shape_of(const answer_request& request, const prepared_request& pre
   answer_shape shape;
   shape.chat = request.chat;
   shape.echo = request.echo;
+  shape.calls = request.calls;
   shape.logprobs = request.generation.top_logprobs.has_value();
   shape.prompt_logprobs = request.generation.prompt_logprobs;
   shape.include_usage = request.include_usage;

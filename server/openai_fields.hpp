@@ -16,6 +16,10 @@ void read_common(json_fields& fields, const request_rules& rules, answer_request
 // Fields that other servers honour, whose loss would change the meaning of the request.
 void refuse_unsupported(json_fields& fields);
 
+// response_format, guided_..., structured_outputs, and tools that have to be called. After
+// everything that could be wrong without a grammar.
+void read_constraint(json_fields& fields, answer_request& out);
+
 // messages, tools, chat_template_kwargs and the two switches of the template.
 void read_conversation(json_fields& fields, const request_rules& rules, answer_request& out);
 

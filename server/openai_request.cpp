@@ -112,6 +112,7 @@ api_result<answer_request> parse_completion(std::string_view body, const request
   read_sampling(fields, rules, out);
   read_stopping(fields, rules, out);
   out.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
+  read_constraint(fields, out);
   return outcome(fields, std::move(out));
 }
 
@@ -132,6 +133,7 @@ api_result<answer_request> parse_chat(std::string_view body, const request_rules
   if (fields.boolean("echo").value_or(false)) {
     fields.fail(unsupported_field("echo", "echo is not supported for chat; use /v1/completions"));
   }
+  read_constraint(fields, out);
   return outcome(fields, std::move(out));
 }
 

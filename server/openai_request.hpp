@@ -34,6 +34,13 @@ struct request_rules {
   sampling_defaults defaults;
 };
 
+// Whether the answer of a chat is calls of tools, which its constraint then sees to.
+struct tool_demand {
+  enum class kind : uint8_t { none, one, some };
+  kind what = kind::none;
+  std::string name; // one: of the tool; the text is its arguments. some: the text lists calls
+};
+
 using prompt_source = std::variant<std::string, std::vector<int32_t>>;
 
 // A checked request before its text has become tokens.
@@ -42,6 +49,7 @@ struct answer_request {
   std::vector<prompt_source> prompts; // completions
   std::string messages_json;          // chat
   std::string tools_json;
+  tool_demand calls;
   std::string template_arguments_json;
   bool add_generation_prompt = true;
   bool continue_final_message = false;

@@ -75,6 +75,27 @@ std::string content_json(const answer_shape& shape, const std::string& content) 
   return shape.chat ? text("{\"content\":", quoted, "}") : quoted;
 }
 
+// The calls in an answer's text, or null when it is not complete.
+json_value calls_in(const answer_shape& shape, size_t index, const std::string& content) {
+  const json_value value = json_value::parse(content, nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded()) return nullptr;
+  json_value out = json_value::array();
+  const auto add = [&](const std::string& name, std::string arguments) {
+    out.push_back({{"index", out.size()},
+                   {"id", text("call_", shape.id, '-', index, '-', out.size())},
+                   {"type", "function"},
+                   {"function", {{"name", name}, {"arguments", std::move(arguments)}}}});
+  };
+  if (shape.calls.what == tool_demand::kind::one) {
+    add(shape.calls.name, content);
+    return out;
+  }
+  for (const json_value& call : value) // as the constraint has it
+    if (call.is_object() && call.contains("name") && call["name"].is_string())
+      add(call["name"].get<std::string>(), dump(call.value("arguments", json_value::object())));
+  return out;
+}
+
 api_error ended_early(const char* code, const char* message, int http_status) {
   api_error error;
   error.http_status = http_status;
@@ -131,6 +152,7 @@ uint64_t answer_progress::completion_tokens() const {
 stream_answer::stream_answer(answer_shape shape)
     : shape_(std::move(shape)), progress_(shape_), opening_(chunk_opening(shape_)) {
   position_.choices.resize(shape_.prompt_tokens.size() * shape_.choices);
+  if (holds()) held_.resize(position_.choices.size());
   if (shape_.identity) ids_.emplace(*shape_.identity);
 }
 
@@ -190,6 +212,32 @@ std::string stream_answer::echo_events(size_t prompt, const std::vector<token_re
   return out;
 }
 
+void stream_answer::hold(size_t prompt, const stream_event& event) {
+  held_call& held = held_[prompt * shape_.choices + event.choice];
+  held.text += event.text;
+  held.tokens += static_cast<uint32_t>(event.tokens.size());
+}
+
+// All in one event, the end included: there is no place in between to come back to.
+std::string stream_answer::calls_event(size_t prompt, const stream_event& event) {
+  const size_t index = prompt * shape_.choices + event.choice;
+  const held_call held = std::move(held_[index]);
+  choice_position& state = state_of(prompt, event.choice);
+  state.tokens += held.tokens;
+  state.text_bytes += held.text.size();
+  state.finished = true;
+  const bool length = event.reason == finish_reason::length;
+  const json_value calls = length ? json_value(nullptr) : calls_in(shape_, index, held.text);
+  return chunk(
+      choice_json(shape_, {.index = index,
+                           .content = calls.is_null() ? content_json(shape_, held.text)
+                                                      : dump(json_value{{"tool_calls", calls}}),
+                           .finish_reason = !calls.is_null() ? "\"tool_calls\""
+                                            : length         ? "\"length\""
+                                                             : "\"stop\"",
+                           .stop_reason = dump(stop_reason(event.stopped_by))}));
+}
+
 std::string stream_answer::text_event(size_t prompt, const stream_event& event) {
   choice_position& state = state_of(prompt, event.choice);
   state.tokens += static_cast<uint32_t>(event.tokens.size());
@@ -221,9 +269,11 @@ std::string stream_answer::add(size_t prompt, const stream_event& event) {
     case stream_event::kind::prompt_scored:
       return shape_.prompt_logprobs ? echo_events(prompt, event.tokens) : std::string();
     case stream_event::kind::text:
-      return text_event(prompt, event);
+      if (!holds()) return text_event(prompt, event);
+      hold(prompt, event);
+      return {};
     case stream_event::kind::finished:
-      return finish_event(prompt, event);
+      return holds() ? calls_event(prompt, event) : finish_event(prompt, event);
     case stream_event::kind::completed:
     case stream_event::kind::failed:
       break;
@@ -287,13 +337,20 @@ std::string whole_answer::body() const {
     tokens.insert(tokens.end(), from.tokens.begin(), from.tokens.end());
     size_t text_offset = scored_[prompt].empty() ? characters(echo) : 0;
     json_value choice{{"index", index}};
-    if (shape_.chat) {
+    json_value calls;
+    if (shape_.calls.what != tool_demand::kind::none && from.reason != finish_reason::length)
+      calls = calls_in(shape_, index, from.text);
+    if (!calls.is_null()) {
+      for (json_value& call : calls) call.erase("index"); // of streams alone
+      choice["message"] = {
+          {"role", "assistant"}, {"content", nullptr}, {"refusal", nullptr}, {"tool_calls", calls}};
+    } else if (shape_.chat) {
       choice["message"] = {{"role", "assistant"}, {"content", from.text}, {"refusal", nullptr}};
     } else {
       choice["text"] = echo + from.text;
     }
     choice["logprobs"] = logprobs_of(shape_, tokens, text_offset);
-    choice["finish_reason"] = name_of(from.reason);
+    choice["finish_reason"] = calls.is_null() ? name_of(from.reason) : "tool_calls";
     choice["stop_reason"] = stop_reason(from.stopped_by);
     choices.push_back(std::move(choice));
   }

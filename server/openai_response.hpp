@@ -5,6 +5,7 @@
 #include "dataflow/request.hpp"
 #include "server/api_error.hpp"
 #include "server/event_id.hpp"
+#include "server/openai_request.hpp"
 #include "server/text_codec.hpp"
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct answer_shape {
   std::string fingerprint;
   bool chat = false;
   bool echo = false;
+  tool_demand calls;
   bool logprobs = false;
   bool prompt_logprobs = false; // the echo waits for its scores
   bool include_usage = false;
@@ -83,12 +85,23 @@ private:
   std::string text_event(size_t prompt, const dataflow::stream_event& event);
   std::string finish_event(size_t prompt, const dataflow::stream_event& event);
   choice_position& state_of(size_t prompt, uint32_t choice);
+  bool holds() const { return shape_.calls.what != tool_demand::kind::none; }
+  void hold(size_t prompt, const dataflow::stream_event& event);
+  std::string calls_event(size_t prompt, const dataflow::stream_event& event);
+
+  // The text of calls, which is told when it is complete. Until then the client has nothing: one
+  // that comes back begins anew.
+  struct held_call {
+    std::string text;
+    uint32_t tokens = 0;
+  };
 
   answer_shape shape_;
   answer_progress progress_;
   std::string opening_;      // of every chunk
   stream_position position_; // of a client that has everything so far
   std::optional<event_id_writer> ids_;
+  std::vector<held_call> held_; // per choice; empty unless tools have to be called
 };
 
 // Collects all events and says everything at once.

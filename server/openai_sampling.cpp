@@ -110,29 +110,6 @@ void read_best_of(json_fields& fields, const request_rules& rules, uint32_t choi
                                         ": answers are not ranked here; ask for n and choose")));
 }
 
-void read_response_format(json_fields& fields) {
-  const json_value* value = fields.find("response_format");
-  if (value == nullptr) return;
-  if (value->is_object()) {
-    const auto type = value->find("type");
-    if (type != value->end() && *type == "text") return;
-    if (type != value->end() && type->is_string()) {
-      return fields.fail(unsupported_field(
-          "response_format",
-          text("response_format ", shown(*type), " is not supported: only 'text' is")));
-    }
-  }
-  fields.fail("response_format", text("must be an object with a type, got ", shown(*value)));
-}
-
-void read_tool_choice(json_fields& fields) {
-  const json_value* value = fields.find("tool_choice");
-  if (value == nullptr || *value == "none" || *value == "auto") return;
-  fields.fail(unsupported_field("tool_choice", text("tool_choice ", shown(*value),
-                                                    " is not supported: 'auto' and 'none' are, "
-                                                    "and calls come back as text in content")));
-}
-
 // Whether a value asks for nothing: clients send such defaults along.
 bool asks_for_nothing(const json_value& value) {
   return value == false || value == "" || value == 0 || value == json_value::array() ||
@@ -183,11 +160,6 @@ void refuse_unsupported(json_fields& fields) {
                                        "prompt_embeds",
                                        "allowed_token_ids",
                                        "bad_words",
-                                       "structured_outputs",
-                                       "guided_json",
-                                       "guided_regex",
-                                       "guided_choice",
-                                       "guided_grammar",
                                        "grammar",
                                        "json_schema",
                                        "prompt_logprobs",
@@ -204,8 +176,6 @@ void refuse_unsupported(json_fields& fields) {
     if (value == nullptr || asks_for_nothing(*value)) continue;
     fields.fail(unsupported_field(name, text(name, " is not supported by this server")));
   }
-  read_response_format(fields);
-  read_tool_choice(fields);
 }
 
 void read_sampling(json_fields& fields, const request_rules& rules, answer_request& out) {
