@@ -740,6 +740,82 @@ class serve_test(cli_case):
             self.assertEqual([model["id"] for model in listing["data"]], ["grimm"])
 
 
+class persist_kv_test(cli_case):
+    STORY = "Once upon a time there was a king who had three daughters, and the youngest was so beautiful " * 4
+
+    def complete(self, running, **more):
+        body = {"model": "tales", "prompt": self.STORY, "max_tokens": 40, "seed": 5, "logprobs": 2, **more}
+        answer = json.loads(running.ask("/v1/completions", body).read())
+        details = answer["usage"].get("prompt_tokens_details") or {}
+        return answer["choices"][0], details.get("cached_tokens", 0), answer["usage"]["prompt_tokens"]
+
+    def metric(self, running, name):
+        page = running.ask("/metrics").read().decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines()
+                   if line.startswith((name + " ", name + "{")))
+
+    def wait_for_pages(self, running, count):
+        until = time.monotonic() + SECONDS_MAX
+        while self.metric(running, "troupe_kv_archive_pages_written_total") < count:
+            self.assertLess(time.monotonic(), until, "the pages are not written")
+            time.sleep(0.05)
+
+    def test_answers_and_hits_survive_sigkill_and_sigterm(self):
+        folder = self.scratch() / "kv"
+        flags = ("--persist-kv", str(folder))
+        with server() as running:
+            expected, cached, prompt = self.complete(running)
+            self.assertEqual(cached, 0)
+            self.assertEqual(self.metric(running, "troupe_kv_archive_pages"), 0)
+        full = (prompt - 1) // 16 * 16
+        with server(*flags) as running:
+            self.assertEqual(self.complete(running)[:2], (expected, 0))
+            self.assertEqual(self.complete(running, cache_salt="mine")[:2], (expected, 0))
+            self.wait_for_pages(running, full // 16 * 2)
+            running.stop(signal.SIGKILL)
+            running.process.wait(SECONDS_MAX)
+        self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+        for file in folder.iterdir():
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600, file)
+        with server(*flags) as running:
+            self.assertEqual(self.complete(running)[:2], (expected, full))
+            self.assertEqual(self.complete(running, cache_salt="theirs")[:2], (expected, 0))
+            self.assertEqual(self.complete(running, cache_salt="mine")[:2], (expected, full))
+            self.assertEqual(self.metric(running, "troupe_kv_archive_pages_restored_total"), full // 16 * 2)
+            running.stop()
+            self.assertEqual(running.process.wait(SECONDS_MAX), 0, running.said())
+        # What was written last was written before it ended.
+        with server(*flags) as running:
+            self.assertEqual(self.complete(running, cache_salt="theirs")[:2], (expected, full))
+            self.expect(run("serve", "--port", "0", *flags), 1, "another process uses this folder")
+
+    def test_damaged_and_foreign_pages_are_computed_again(self):
+        folder = self.scratch() / "kv"
+        flags = ("--persist-kv", str(folder))
+        with server(*flags) as running:
+            expected, _, prompt = self.complete(running)
+            running.stop()
+            running.process.wait(SECONDS_MAX)
+        full = (prompt - 1) // 16 * 16
+        pages = sorted(folder.glob("*.kv"), key=lambda file: file.name[32:48])
+        self.assertGreaterEqual(len(pages), full // 16)
+        content = bytearray(pages[2].read_bytes())
+        content[len(content) // 2] ^= 1
+        pages[2].write_bytes(content)
+        pages[3].write_bytes(pages[3].read_bytes()[:100])
+        with server(*flags) as running:
+            self.assertEqual(self.complete(running)[:2], (expected, 32))
+            self.assertEqual(self.metric(running, "troupe_kv_archive_pages_unreadable_total"), 1)
+            running.stop()
+            running.process.wait(SECONDS_MAX)
+        with server(*flags, "--quantize", "int8") as running:
+            self.assertEqual(self.complete(running)[1], 0)
+            self.assertGreater(self.metric(running, "troupe_kv_archive_pages_foreign_total"), 0)
+
+    def test_a_folder_that_cannot_be_had_is_an_error(self):
+        self.expect(run("serve", "--port", "0", "--persist-kv", "/proc/nowhere"), 1, "--persist-kv", "/proc/nowhere")
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: cli_test.py PROGRAM [unittest arguments]")
