@@ -9,6 +9,7 @@
 #include "model/tokenizer.hpp"
 #include "model/weights.hpp"
 #include "tests/fuzz/gguf_target.hpp"
+#include "tests/fuzz/grammar_target.hpp"
 #include "tests/fuzz/transport_targets.hpp"
 #include "tests/fuzz/wire_targets.hpp"
 
@@ -96,13 +97,16 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 12> all = {{
+constexpr std::array<target, 15> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
     {"shard_map", read_shard_map, "models", "model.safetensors.index.json"},
     {"gguf", read_gguf, "", "", gguf_seeds},
     {"tokenizer", read_tokenizer, "tokenizers", "tokenizer.json"},
+    {"json_schema", read_json_schema, "", "", json_schema_seeds},
+    {"regex", read_regex, "", "", regex_seeds},
+    {"ebnf", read_ebnf, "", "", ebnf_seeds},
     {"frame", read_frame, "", "", frame_seeds},
     {"votes", read_votes, "", "", votes_seeds},
     {"handshake", read_handshake, "", "", handshake_seeds},
