@@ -14,7 +14,8 @@ enum class random_subsystem : uint32_t {
   scheduling = 2, // simulated interleavings
   faults = 3,
   workload = 4,
-  weights = 5, // synthetic checkpoints
+  weights = 5,  // synthetic checkpoints
+  learning = 6, // what is learnt from and in which order
 };
 
 struct random_key {
