@@ -84,13 +84,13 @@ class weight_reading {
 public:
   weight_reading(const model::description& description, const mapped_weights& mapped,
                  const storage::file_system& files, compute::executor& executor,
-                 const model_bundle_options& options, uint64_t fingerprint)
+                 const model_bundle_options& options, const weight_cache_key& key)
       : description_(description),
         mapped_(mapped),
         files_(files),
         executor_(executor),
         options_(options),
-        fingerprint_(fingerprint) {}
+        key_(key) {}
 
   result<model::model_weights> read() {
     if (options_.weight_cache.empty()) return pack({});
@@ -100,8 +100,8 @@ public:
 
 private:
   std::optional<model::model_weights> from_cache() {
-    const std::string path = text(options_.weight_cache, "/", weight_cache_name(fingerprint_));
-    auto cache = weight_cache_reader::open(files_, path, fingerprint_);
+    const std::string path = text(options_.weight_cache, "/", weight_cache_name(key_));
+    auto cache = weight_cache_reader::open(files_, path, key_);
     status why = cache ? status() : cache.error();
     if (cache) {
       model::weight_loader loader(
@@ -121,7 +121,7 @@ private:
   std::unique_ptr<weight_cache_writer> open_writer() {
     if (!options_.open_disk) return nullptr;
     auto disk = options_.open_disk(options_.weight_cache);
-    if (disk) return std::make_unique<weight_cache_writer>(std::move(*disk), fingerprint_);
+    if (disk) return std::make_unique<weight_cache_writer>(std::move(*disk), key_);
     log::warn(text("packed weights are not kept: ", disk.error().why()));
     return nullptr;
   }
@@ -142,7 +142,7 @@ private:
   const storage::file_system& files_;
   compute::executor& executor_;
   const model_bundle_options& options_;
-  const uint64_t fingerprint_;
+  const weight_cache_key key_;
 };
 
 } // namespace
@@ -167,9 +167,10 @@ result<std::shared_ptr<const model_bundle>> load_model_bundle(storage::file_syst
   warn_of_unused(survey->unused, *bundle);
 
   bundle->fingerprint = fingerprint_of(*texts, *mapped, options.format);
-  auto weights =
-      weight_reading(*bundle->description, *mapped, files, executor, options, bundle->fingerprint)
-          .read();
+  bundle->weights_changed_at = mapped->changed_at;
+  auto weights = weight_reading(*bundle->description, *mapped, files, executor, options,
+                                {bundle->fingerprint, mapped->changed_at})
+                     .read();
   if (!weights) return fail(directory->in_directory(weights.error()));
   bundle->weights = std::make_shared<const model::model_weights>(std::move(*weights));
   return bundle;

@@ -40,6 +40,9 @@ struct model_bundle {
   uint64_t weight_version = 1;
   uint64_t fingerprint =
       0; // of configuration and weight files (names, sizes, headers) and the format
+  // When the weight files last changed. The fingerprint looks at samples of a large tensor, so what
+  // is kept on disk for later runs goes by both; it differs between machines.
+  uint64_t weights_changed_at = 0;
   std::vector<std::string> warnings; // e.g. tensors nobody asked for
 };
 

@@ -135,6 +135,8 @@ result<text_file> model_directory::want(std::string_view file, size_t bytes_max)
 
 result<model::safetensors_file> model_directory::map_file(std::string_view file,
                                                           mapped_weights& into) const {
+  // First: a file that changes meanwhile is then found to have changed.
+  into.changed_at = into.changed_at * 31 + files_.changed_at(path_of(file));
   auto mapped = files_.map(path_of(file));
   if (!mapped) return fail(mapped.error());
   const auto bytes = (*mapped)->bytes();
@@ -206,6 +208,7 @@ result<model_texts> model_directory::read_gguf_texts(bool tokenizer_needed) cons
 }
 
 result<mapped_weights> model_directory::map_gguf() const {
+  const uint64_t changed_at = files_.changed_at(path_);
   auto mapped = files_.map(path_);
   if (!mapped) return fail(mapped.error());
   const auto bytes = (*mapped)->bytes();
@@ -214,6 +217,7 @@ result<mapped_weights> model_directory::map_gguf() const {
   auto index = model::gguf_tensor_index(*file);
   if (!index) return fail(index.error());
   mapped_weights out;
+  out.changed_at = changed_at;
   out.file_bytes.emplace_back("model.gguf", bytes.size()); // whatever a machine calls it
   out.files.push_back(std::move(*mapped));
   out.index = std::move(*index);

@@ -33,6 +33,7 @@ struct model_texts {
 struct mapped_weights {
   std::vector<std::unique_ptr<storage::mapped_file>> files;
   std::vector<std::pair<std::string, uint64_t>> file_bytes; // by name
+  uint64_t changed_at = 0; // of all files together (storage::file_system::changed_at)
   model::tensor_index index;
 };
 

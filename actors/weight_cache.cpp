@@ -1,6 +1,6 @@
-// Bytes: 8 magic, 4 version, 4 zero, 8 fingerprint; then for each matrix 4 format, 4 outputs,
-// 4 inputs, 4 zero, 8 checksum of the values, 8 checksum of the scales, the values, the scales.
-// Numbers as the machine has them: the file is of this machine.
+// Bytes: 8 magic, 4 version, 4 zero, 8 fingerprint, 8 time of change; then for each matrix 4
+// format, 4 outputs, 4 inputs, 4 zero, 8 checksum of the values, 8 checksum of the scales, the
+// values, the scales. Numbers as the machine has them: the file is of this machine.
 #include "actors/weight_cache.hpp"
 
 #include "base/text.hpp"
@@ -19,9 +19,9 @@ struct file_head {
   std::array<char, 8> magic{'t', 'r', 'o', 'u', 'p', 'e', 'w', 'c'};
   uint32_t version = packing_version;
   uint32_t zero = 0;
-  uint64_t fingerprint = 0;
+  weight_cache_key key;
 };
-static_assert(sizeof(file_head) == 24);
+static_assert(sizeof(file_head) == 32);
 
 struct matrix_head {
   uint32_t format = 0, outputs = 0, inputs = 0, zero = 0;
@@ -46,10 +46,10 @@ Head head_from(std::span<const std::byte> bytes) {
 
 } // namespace
 
-std::string weight_cache_name(uint64_t fingerprint) {
+std::string weight_cache_name(const weight_cache_key& key) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string out;
-  for (int shift = 60; shift >= 0; shift -= 4) out += digits[fingerprint >> shift & 15];
+  for (int shift = 60; shift >= 0; shift -= 4) out += digits[key.fingerprint >> shift & 15];
   return out + ".weights";
 }
 
@@ -62,7 +62,7 @@ result<std::span<const std::byte>> weight_cache_reader::take(size_t bytes) {
 
 result<weight_cache_reader> weight_cache_reader::open(const storage::file_system& files,
                                                       const std::string& path,
-                                                      uint64_t fingerprint) {
+                                                      const weight_cache_key& key) {
   auto file = files.map(path);
   if (!file) return fail(file.error());
   weight_cache_reader out;
@@ -77,8 +77,9 @@ result<weight_cache_reader> weight_cache_reader::open(const storage::file_system
   if (head.version != packing_version)
     return fail(status_code::unsupported, text(path, ": is of version ", head.version,
                                                ", this program reads ", packing_version));
-  if (head.fingerprint != fingerprint)
-    return fail(status_code::corrupt, text(path, ": is of another model"));
+  if (head.key != key)
+    return fail(status_code::corrupt,
+                text(path, ": is of another model, or of files that have changed"));
   return out;
 }
 
@@ -109,10 +110,11 @@ result<weight_matrix> weight_cache_reader::next(compute::weight_format format, u
   return std::move(*made);
 }
 
-weight_cache_writer::weight_cache_writer(std::unique_ptr<storage::disk> disk, uint64_t fingerprint)
-    : disk_(std::move(disk)), name_(weight_cache_name(fingerprint)) {
+weight_cache_writer::weight_cache_writer(std::unique_ptr<storage::disk> disk,
+                                         const weight_cache_key& key)
+    : disk_(std::move(disk)), name_(weight_cache_name(key)) {
   file_head head;
-  head.fingerprint = fingerprint;
+  head.key = key;
   first_ = disk_->write(unfinished(), bytes_of(head));
 }
 

@@ -18,14 +18,22 @@ namespace troupe::actors {
 // Of the file's form and of what packing makes of a tensor: raise it when either changes.
 inline constexpr uint32_t packing_version = 1;
 
-// The file of a model and format, of which `fingerprint` is a cheap identity.
-std::string weight_cache_name(uint64_t fingerprint);
+// Which packed weights: a cheap identity of model and format, which names the file, and when the
+// weight files changed.
+struct weight_cache_key {
+  uint64_t fingerprint = 0;
+  uint64_t changed_at = 0;
+
+  friend bool operator==(const weight_cache_key&, const weight_cache_key&) = default;
+};
+
+std::string weight_cache_name(const weight_cache_key& key);
 
 class weight_cache_reader {
 public:
   // not_found: there is none. corrupt, unsupported: it is of no use. Messages name the file.
   static result<weight_cache_reader> open(const storage::file_system& files,
-                                          const std::string& path, uint64_t fingerprint);
+                                          const std::string& path, const weight_cache_key& key);
 
   // The next matrix, which must be of this format and shape; corrupt when it is another one, or
   // not as it was written; exhausted without memory.
@@ -45,7 +53,7 @@ private:
 // failure sticks. One thread.
 class weight_cache_writer {
 public:
-  weight_cache_writer(std::unique_ptr<storage::disk> disk, uint64_t fingerprint);
+  weight_cache_writer(std::unique_ptr<storage::disk> disk, const weight_cache_key& key);
   // Removes what is not finished.
   ~weight_cache_writer();
   weight_cache_writer(const weight_cache_writer&) = delete;

@@ -199,4 +199,22 @@ const stored_tensor* safetensors_file::find(std::string_view name) const {
   return at != tensors_.end() && at->name == name ? &*at : nullptr;
 }
 
+// Filled up with spaces so that the data is aligned.
+std::string safetensors_header(std::span<const tensor_to_store> tensors) {
+  nlohmann::ordered_json json;
+  json["__metadata__"]["format"] = "pt"; // transformers asks for it
+  uint64_t at = 0;
+  for (const auto& tensor : tensors) {
+    json[tensor.name] = {{"dtype", tensor.type_name},
+                         {"shape", tensor.shape},
+                         {"data_offsets", {at, at + tensor.bytes}}};
+    at += tensor.bytes;
+  }
+  std::string body = json.dump();
+  body.resize((body.size() + 7) / 8 * 8, ' ');
+  std::string out;
+  for (uint32_t byte = 0; byte < prefix_bytes; ++byte) out += char(body.size() >> 8 * byte & 0xff);
+  return out + body;
+}
+
 } // namespace troupe::model

@@ -31,4 +31,13 @@ private:
   std::vector<stored_tensor> tensors_;
 };
 
+// What stands before the data of a new file: its tensors, whose bytes follow in this order.
+struct tensor_to_store {
+  std::string name;
+  std::string type_name; // "BF16"
+  std::vector<uint64_t> shape;
+  uint64_t bytes = 0;
+};
+std::string safetensors_header(std::span<const tensor_to_store> tensors);
+
 } // namespace troupe::model

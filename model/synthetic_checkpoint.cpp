@@ -3,6 +3,7 @@
 
 #include "base/check.hpp"
 #include "base/text.hpp"
+#include "model/safetensors.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -92,22 +93,11 @@ void synthetic_checkpoint::cut_shards(uint64_t shard_bytes_max) {
   }
 }
 
-// Length in eight bytes, lowest first, then JSON, filled up with spaces so that data is aligned.
 std::string synthetic_checkpoint::header_of(uint32_t begin, uint32_t end) const {
-  nlohmann::ordered_json json;
-  json["__metadata__"]["format"] = "pt";
-  uint64_t at = 0;
-  for (uint32_t i = begin; i < end; ++i) {
-    const uint64_t next = at + bytes_of(tensors_[i]);
-    json[tensors_[i].name] = {
-        {"dtype", "BF16"}, {"shape", tensors_[i].shape}, {"data_offsets", {at, next}}};
-    at = next;
-  }
-  std::string body = json.dump();
-  body.resize((body.size() + 7) / 8 * 8, ' ');
-  std::string out;
-  for (uint32_t byte = 0; byte < 8; ++byte) out += char(body.size() >> 8 * byte & 0xff);
-  return out + body;
+  std::vector<tensor_to_store> out;
+  for (uint32_t i = begin; i < end; ++i)
+    out.push_back({tensors_[i].name, "BF16", tensors_[i].shape, bytes_of(tensors_[i])});
+  return safetensors_header(out);
 }
 
 uint64_t synthetic_checkpoint::parameters() const {

@@ -35,6 +35,9 @@ public:
   // Whether a regular file is there.
   virtual bool exists(const std::string& path) const = 0;
 
+  // A number that changes when the file does, as its time of change; 0 where nobody can tell.
+  virtual uint64_t changed_at(const std::string& path) const = 0;
+
   // Names in a directory, sorted, without "." and "..".
   virtual result<std::vector<std::string>> list(const std::string& directory) const = 0;
 };

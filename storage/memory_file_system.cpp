@@ -53,6 +53,10 @@ result<std::string> memory_file_system::read_text(const std::string& path, size_
   return **content;
 }
 
+uint64_t memory_file_system::changed_at(const std::string&) const {
+  return 0;
+}
+
 bool memory_file_system::exists(const std::string& path) const {
   return files_.count(path) != 0;
 }

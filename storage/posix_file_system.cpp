@@ -113,6 +113,13 @@ bool posix_file_system::exists(const std::string& path) const {
   return std::filesystem::is_regular_file(path, ignored);
 }
 
+uint64_t posix_file_system::changed_at(const std::string& path) const {
+  struct stat facts = {};
+  if (::stat(path.c_str(), &facts) != 0) return 0;
+  return static_cast<uint64_t>(facts.st_mtim.tv_sec) * 1'000'000'000u +
+         static_cast<uint64_t>(facts.st_mtim.tv_nsec);
+}
+
 result<std::vector<std::string>> posix_file_system::list(const std::string& directory) const {
   std::error_code error;
   std::vector<std::string> names;

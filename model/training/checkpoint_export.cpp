@@ -2,9 +2,8 @@
 #include "model/training/checkpoint_export.hpp"
 
 #include "base/check.hpp"
+#include "model/safetensors.hpp"
 #include "model/tensor_names.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -51,23 +50,11 @@ stored_tensors collect(const exported_parameters& what) {
   return out;
 }
 
-// Length in eight bytes, lowest first, then JSON, filled up with spaces so that data is aligned.
 std::string header_of(const stored_tensors& tensors) {
-  nlohmann::ordered_json json;
-  json["__metadata__"]["format"] = "pt";
-  uint64_t at = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const uint64_t next = at + tensor.bytes();
-    json[name] = {{"dtype", tensor.type == dtype::f32 ? "F32" : "BF16"},
-                  {"shape", tensor.shape},
-                  {"data_offsets", {at, next}}};
-    at = next;
-  }
-  std::string body = json.dump();
-  body.resize((body.size() + 7) / 8 * 8, ' ');
-  std::string out;
-  for (uint32_t byte = 0; byte < 8; ++byte) out += char(body.size() >> 8 * byte & 0xff);
-  return out + body;
+  std::vector<tensor_to_store> out;
+  for (const auto& [name, tensor] : tensors)
+    out.push_back({name, tensor.type == dtype::f32 ? "F32" : "BF16", tensor.shape, tensor.bytes()});
+  return safetensors_header(out);
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "model/safetensors.hpp"
 #include "storage/memory_file_system.hpp"
 
 #include <bit>
@@ -80,21 +81,17 @@ void append_values(std::string& out, const tensor& t, uint32_t number) {
 }
 
 std::string safetensors_of(const std::vector<tensor>& tensors) {
-  std::string header = "{", data;
+  std::vector<model::tensor_to_store> stored;
+  std::string data;
   for (uint32_t i = 0; i < tensors.size(); ++i) {
     const tensor& t = tensors[i];
     const size_t begin = data.size();
     append_values(data, t, i);
-    const std::string shape = t.rows == 1 ? text(t.cols) : text(t.rows, ',', t.cols);
-    header += text(i > 0 ? "," : "", '"', t.name, R"(":{"dtype":"BF16","shape":[)", shape,
-                   R"(],"data_offsets":[)", begin, ',', data.size(), "]}");
+    std::vector<uint64_t> shape{t.cols};
+    if (t.rows > 1) shape.insert(shape.begin(), t.rows);
+    stored.push_back({t.name, "BF16", shape, data.size() - begin});
   }
-  header += '}';
-  while (header.size() % 8 != 0) header += ' ';
-  std::string out;
-  for (int shift = 0; shift < 64; shift += 8)
-    out += static_cast<char>(uint64_t{header.size()} >> shift & 255);
-  return out + header + data;
+  return model::safetensors_header(stored) + data;
 }
 
 std::string config_of(const tiny_model_options& o) {

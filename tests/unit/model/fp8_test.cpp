@@ -62,18 +62,13 @@ std::string bytes_of(const std::vector<T>& values) {
 }
 
 std::string safetensors(const std::map<std::string, written>& tensors) {
-  nlohmann::json header;
+  std::vector<model::tensor_to_store> stored;
   std::string data;
   for (const auto& [name, tensor] : tensors) {
-    header[name] = {{"dtype", tensor.type},
-                    {"shape", tensor.shape},
-                    {"data_offsets", {data.size(), data.size() + tensor.bytes.size()}}};
+    stored.push_back({name, tensor.type, tensor.shape, tensor.bytes.size()});
     data += tensor.bytes;
   }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t length = text.size();
-  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data;
+  return model::safetensors_header(stored) + data;
 }
 
 // A matrix, or several, with a scale for every 128 x 128: the bytes, and what they are worth.

@@ -86,7 +86,7 @@ protected:
 
   std::shared_ptr<const model_bundle> load(bool cached = true) {
     model_bundle_options options;
-    options.directory = built_in_model;
+    options.directory = directory;
     options.format = format;
     if (cached) options.weight_cache = folder;
     options.open_disk = [this](const std::string& in) -> result<std::unique_ptr<storage::disk>> {
@@ -127,6 +127,7 @@ protected:
   }
 
   const std::string folder = testing::TempDir() + "weight_cache_test";
+  std::string directory = built_in_model;
   storage::posix_file_system files;
   counting_executor executor;
   std::optional<weight_format> format = weight_format::int8;
@@ -170,6 +171,33 @@ TEST_F(weight_cache_test, damage_anywhere_is_found_and_mended) {
     EXPECT_EQ(sum_of(*load()->weights), right) << length;
     EXPECT_GT(executor.packed, 0u) << length;
   }
+}
+
+// One weight of millions, where no sample of the fingerprint looks.
+TEST_F(weight_cache_test, a_small_change_of_a_weight_file_is_seen) {
+  directory = testing::TempDir() + "weight_cache_test_model";
+  std::filesystem::remove_all(directory);
+  std::filesystem::copy(built_in_model, directory, std::filesystem::copy_options::recursive);
+  const auto before = load();
+  load();
+  EXPECT_EQ(executor.packed, 0u);
+  {
+    std::fstream file(directory + "/model.safetensors",
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1001, std::ios::end);
+    file.put(0x3c);
+  }
+  // Whatever the clock of the disk can tell apart.
+  const auto name = std::filesystem::path(directory) / "model.safetensors";
+  std::filesystem::last_write_time(
+      name, std::filesystem::last_write_time(name) + std::chrono::milliseconds(20));
+  const auto after = load();
+  EXPECT_GT(executor.packed, 0u);
+  EXPECT_NE(after->weights_changed_at, before->weights_changed_at);
+  EXPECT_EQ(sum_of(*after->weights), sum_of(*load(false)->weights));
+  load();
+  EXPECT_EQ(executor.packed, 0u);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(weight_cache_test, a_disk_that_fills_up_leaves_nothing_behind_and_hurts_nobody) {
