@@ -17,8 +17,6 @@ void draw_one(std::span<float> logits, row_draw& draw, std::vector<float>& scrat
   if (!draw.why.ok()) return; // its constraint gave no mask
   if (draw.allowed != nullptr) model::apply_mask(logits, *draw.allowed, draw.ends);
   const auto& request = *draw.request;
-  const auto allowed = draw.allowed != nullptr ? std::span<const uint64_t>(*draw.allowed)
-                                               : std::span<const uint64_t>();
   auto outcome = draw.given ? model::score(logits, *draw.given, request.top_logprobs.value_or(0))
                             : model::sample({.logits = logits,
                                              .options = &request.sampling,

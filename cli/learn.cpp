@@ -13,6 +13,8 @@
 #include "model/training/training_run.hpp"
 #include "storage/posix_disk.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -20,8 +22,6 @@
 
 namespace troupe::cli {
 namespace {
-
-constexpr size_t text_bytes_max = size_t{512} << 20;
 
 dataflow::learning_rate_schedule schedule_of(const learn_settings& settings) {
   dataflow::learning_rate_schedule out{.peak = settings.rate,
@@ -44,7 +44,6 @@ std::string decimals(const char* format, double value) {
 
 // Everything a run needs, kept alive.
 struct learning {
-  std::string directory;
   actors::model_texts texts;
   model::description description;
   learning_data data;
@@ -90,7 +89,6 @@ setup_result<void> read_model(program& context, const learn_settings& settings,
 setup_result<void> prepare(program& context, const learn_settings& settings, learning& out) {
   const auto directory = model_directory_of(context, {.model = settings.model});
   if (!directory) return tl::make_unexpected(directory.error());
-  out.directory = *directory;
   const auto opened = actors::model_directory::open(context.files, *directory);
   if (!opened) return fails(opened.error(), exit_no_model);
   if (opened->is_gguf())
@@ -131,11 +129,9 @@ public:
   // Until all steps are done or a signal comes.
   status learn(const std::atomic<int>& signal) {
     TROUPE_RETURN_IF_ERROR(measure("before"));
-    TROUPE_RETURN_IF_ERROR(run(signal));
-    return measure("after");
+    return run(signal);
   }
 
-private:
   // Bits per byte of what was held out, said on standard error.
   status measure(std::string_view when) {
     const auto& text_held = with_.data.held_out;
@@ -148,6 +144,7 @@ private:
     return {};
   }
 
+private:
   status run(const std::atomic<int>& signal) {
     const auto schedule = schedule_of(settings_);
     begin_ = context_.clock.now();
@@ -219,30 +216,66 @@ private:
 
 // ---- writing ----
 
-status copy_text(program& context, const std::string& from, storage::disk& folder,
-                 const std::string& name) {
-  const std::string path = text(from, "/", name);
-  if (!context.files.exists(path)) return {};
-  const auto content = context.files.read_text(path, text_bytes_max);
-  if (!content) return content.error();
-  TROUPE_RETURN_IF_ERROR(folder.write(name, std::as_bytes(std::span(*content))));
-  return folder.sync(name);
+// What is written is no longer of FP8, if it ever was.
+std::string config_of(const actors::text_file& config) {
+  auto json = nlohmann::ordered_json::parse(config.content); // has been read before
+  return json.erase("quantization_config") > 0 ? json.dump(2) : config.content;
 }
 
-// config.json is the last: without it a folder is no model.
-status write_checkpoint(program& context, const learn_settings& settings, const learning& with) {
-  auto folder = storage::posix_disk::open(settings.out);
-  if (!folder) return folder.error();
-  const std::string name = "model.safetensors";
-  const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
-  TROUPE_RETURN_IF_ERROR(with.run->write(
-      type, [&](std::span<const std::byte> bytes) { return (*folder)->append(name, bytes); }));
-  TROUPE_RETURN_IF_ERROR((*folder)->sync(name));
-  for (const char* const file : {"generation_config.json", "tokenizer.json",
-                                 "tokenizer_config.json", "chat_template.jinja", "config.json"}) {
-    TROUPE_RETURN_IF_ERROR(copy_text(context, with.directory, **folder, file));
+// config.json is the last: without it a folder is no model. What a failure leaves is removed.
+class checkpoint_writer {
+public:
+  checkpoint_writer(storage::disk& folder, const learning& with) : folder_(folder), with_(with) {}
+
+  status write(compute::dtype type) {
+    const status written = write_all(type);
+    if (!written.ok())
+      for (const auto& name : names_) (void)folder_.remove(name);
+    return written;
   }
-  return (*folder)->sync_directory();
+
+private:
+  status write_all(compute::dtype type) {
+    const std::string weights = "model.safetensors";
+    names_.push_back(weights);
+    TROUPE_RETURN_IF_ERROR(with_.run->write(
+        type, [&](std::span<const std::byte> bytes) { return folder_.append(weights, bytes); }));
+    TROUPE_RETURN_IF_ERROR(folder_.sync(weights));
+    const auto& texts = with_.texts;
+    TROUPE_RETURN_IF_ERROR(write_text("generation_config.json", texts.generation));
+    TROUPE_RETURN_IF_ERROR(write_text("tokenizer.json", texts.tokenizer));
+    TROUPE_RETURN_IF_ERROR(write_text("tokenizer_config.json", texts.tokenizer_config));
+    TROUPE_RETURN_IF_ERROR(write_text("chat_template.jinja", texts.chat_template));
+    auto config = texts.config;
+    config.content = config_of(config);
+    TROUPE_RETURN_IF_ERROR(write_text("config.json", config));
+    return folder_.sync_directory();
+  }
+
+  status write_text(const std::string& name, const actors::text_file& text) {
+    if (!text.present) return {};
+    names_.push_back(name);
+    TROUPE_RETURN_IF_ERROR(folder_.write(name, std::as_bytes(std::span(text.content))));
+    return folder_.sync(name);
+  }
+
+  storage::disk& folder_;
+  const learning& with_;
+  std::vector<std::string> names_;
+};
+
+// The steps, and the checkpoint that they make; what has been learnt before a failure is written.
+status learn_and_write(learner& steps, const learn_settings& settings, const learning& with,
+                       storage::disk& folder, const std::atomic<int>& signal) {
+  const status learnt = steps.learn(signal);
+  if (!learnt.ok() && with.run->steps() == 0) return learnt;
+  const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
+  const status written = checkpoint_writer(folder, with).write(type);
+  if (!learnt.ok() && written.ok())
+    return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
+  TROUPE_RETURN_IF_ERROR(learnt);
+  if (!written.ok()) return written.within(settings.out);
+  return signal.load() != 0 || with.run->steps() == 0 ? status() : steps.measure("after");
 }
 
 int run_learn(program& context, const learn_settings& settings) {
@@ -257,6 +290,12 @@ int run_learn(program& context, const learn_settings& settings) {
   learning with;
   if (const auto ready = prepare(context, settings, with); !ready)
     return context.complain(ready.error().why, ready.error().code);
+  // Ours from here on: nobody else fills it while we learn.
+  const auto folder = storage::posix_disk::open(settings.out);
+  if (!folder) return context.complain(folder.error());
+  const uint64_t bytes = with.run->parameters() * (settings.weights == "bf16" ? 2 : 4);
+  if (const auto checked = check_new_folder(settings.out, bytes); !checked.ok())
+    return context.complain(checked);
   (void)context.err.write(text(with.run->parameters(), " parameters; ",
                                with.data.training.pieces.tokens(), " tokens to learn from, ",
                                with.data.held_out.pieces.tokens(), " held out\n"));
@@ -264,9 +303,8 @@ int run_learn(program& context, const learn_settings& settings) {
   const signal_scope scope(context.signals,
                            [&signal](int number) { return signal.exchange(number) == 0; });
   learner steps(context, settings, with);
-  if (const status done = steps.learn(signal); !done.ok()) return context.complain(done);
-  if (const status written = write_checkpoint(context, settings, with); !written.ok())
-    return context.complain(written.within(settings.out));
+  if (const status done = learn_and_write(steps, settings, with, **folder, signal); !done.ok())
+    return context.complain(done);
   (void)context.out.write(text(settings.out, ": ", with.run->steps(), " steps\n"));
   return signal.load() != 0 ? exit_code_of(signal.load()) : context.exit_after_output();
 }

@@ -2,8 +2,7 @@
 #include "cli/learn_data.hpp"
 
 #include "base/text.hpp"
-
-#include <nlohmann/json.hpp>
+#include "model/json_document.hpp"
 
 #include <algorithm>
 #include <numbers>
@@ -33,12 +32,13 @@ status read_lines(const std::string& path, std::string_view content,
   for (size_t number = 1; !content.empty(); ++number) {
     const auto line = without_line_ends(take_until(content, "\n"));
     if (line.empty()) continue;
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.contains("text") || !json["text"].is_string()) {
+    const auto json = model::parse_json_object(line, text(path, ":", number));
+    if (!json) return json.error();
+    if (!json->contains("text") || !(*json)["text"].is_string()) {
       return status(status_code::corrupt,
                     text(path, ":", number, ": is no JSON object with a string named text"));
     }
-    out.push_back(json["text"]);
+    out.push_back((*json)["text"]);
   }
   return {};
 }

@@ -28,7 +28,6 @@ struct matrix_of {
 
   bool empty() const { return data == nullptr; }
   T* row(uint32_t r) const { return data + size_t{r} * stride; }
-  matrix_of first_rows(uint32_t count) const { return {data, count, cols, stride}; }
   matrix_of rows_at(uint32_t begin, uint32_t count) const {
     return {row(begin), count, cols, stride};
   }

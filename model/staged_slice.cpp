@@ -101,16 +101,17 @@ uint64_t stored_bytes(const stored_tensor& tensor, uint64_t elements) {
   return tensor.blocks == nullptr ? 0 : elements / tensor.blocks->elements * tensor.blocks->bytes;
 }
 
+void values_of(const stored_tensor& tensor, size_t begin, std::span<float> out) {
+  if (!tensor.type) return decode_range(tensor, begin, begin + out.size(), out.data());
+  const size_t width = compute::dtype_bytes(*tensor.type);
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = plain_value(*tensor.type, tensor.data.data() + (begin + i) * width);
+}
+
 std::vector<float> values_of(const stored_tensor& tensor) {
   const size_t count = tensor.elements();
   std::vector<float> out(count);
-  if (!tensor.type) {
-    decode_range(tensor, 0, count, out.data());
-  } else {
-    const size_t width = compute::dtype_bytes(*tensor.type);
-    for (size_t i = 0; i < count; ++i)
-      out[i] = plain_value(*tensor.type, tensor.data.data() + i * width);
-  }
+  values_of(tensor, 0, out);
   if (tensor.paired_heads == 0) return out;
   const size_t rows = tensor.shape.front(), head_rows = rows / tensor.paired_heads;
   const size_t cols = count / rows;

@@ -36,7 +36,9 @@ private:
 // Bytes that so many elements of the tensor take in its file.
 uint64_t stored_bytes(const stored_tensor& tensor, uint64_t elements);
 
-// All elements of a readable tensor, widened to f32.
+// Elements from `begin` on of a readable tensor without paired heads, widened to f32.
+void values_of(const stored_tensor& tensor, size_t begin, std::span<float> out);
+// All of them, of any readable tensor.
 std::vector<float> values_of(const stored_tensor& tensor);
 
 } // namespace troupe::model

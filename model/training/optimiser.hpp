@@ -30,8 +30,6 @@ public:
             const parameter_gradients<T>& gradients, double rate, double factor);
 
   uint64_t steps() const { return steps_; }
-  std::span<const T> first_moments() const { return first_; }
-  std::span<const T> second_moments() const { return second_; }
 
 private:
   const parameter_map* map_;

@@ -228,13 +228,13 @@ status read_one(const place& from, const parameter& p, std::span<float> out) {
                        "; use a checkpoint in safetensors of F32, BF16 or F16"));
   }
   const bool whole = from.offset == 0 && tensor.elements() == p.count();
-  const bool fits = tensor.elements() >= from.offset + p.count() && tensor.shape.back() == p.cols;
+  const bool fits = !tensor.shape.empty() && tensor.elements() >= from.offset + p.count() &&
+                    tensor.shape.back() == p.cols;
   if (!fits || (tensor.shape.size() < 3 && !whole)) {
     return status(status_code::corrupt, text(label, " has shape ", tensor.shape_text(), " where ",
                                              p.name, " is [", p.rows, ", ", p.cols, "]"));
   }
-  const auto values = values_of(tensor);
-  std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(from.offset), p.count(), out.begin());
+  values_of(tensor, from.offset, out);
   const auto bad = std::find_if(out.begin(), out.end(), [](float v) { return !std::isfinite(v); });
   if (bad != out.end()) {
     return status(status_code::corrupt,

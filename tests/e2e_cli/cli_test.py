@@ -279,6 +279,24 @@ class learn_test(cli_case):
         self.expect(self.learn(folder, "wide", "--steps", "0"), 0)
         self.expect(self.learn(folder, "narrow", "--steps", "0", "--weights", "bf16"), 0)
         self.assertLess(len(self.weights(folder, "narrow")), 0.6 * len(self.weights(folder, "wide")))
+        texts = [self.expect(run("generate", "The king", "--model", str(folder / name), "--seed", "4", "--max-tokens", "40"), 0)
+                 for name in ("base", "narrow", "wide")]  # the base is of bf16, so nothing is lost
+        self.assertEqual(texts[0], texts[1])
+        self.assertEqual(texts[0], texts[2])
+
+    def test_ctrl_c_writes_what_was_learnt(self):
+        folder = self.prepared()
+        process = start("learn", str(folder / "tales.txt"), "--model", str(folder / "base"), "--out", str(folder / "cut"),
+                        *self.FLAGS, "--steps", "100000", "--report-every", "1")
+        while b"step 2 of" not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        other = self.learn(folder, "cut")  # the folder is taken
+        self.expect(other, 1, "cut")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS_MAX)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn(b" steps", out)
+        self.expect(run("generate", "The king", "--model", str(folder / "cut"), "--max-tokens", "8"), 0)
 
     def test_wrong_words(self):
         folder = self.prepared()
