@@ -21,8 +21,9 @@ struct node_options {
   uint32_t sequences_max = 64;    // running at once
   uint32_t queue_max = 1024;      // waiting; over it a request is refused
   uint32_t prefill_chunk_max = 256;
-  uint32_t max_batch_size = 0; // sequences per step; 0: sequences_max
-  uint32_t max_wait_us = 0;    // how long a step may wait for company
+  uint32_t mixed_prefill_max = 64; // prompt tokens of a step in which others generate
+  uint32_t max_batch_size = 0;     // sequences per step; 0: sequences_max
+  uint32_t max_wait_us = 0;        // how long a step may wait for company
   bool prefix_cache = true;
   uint32_t draft_tokens_max = 0; // guessed of one sequence in a step (dataflow/draft.hpp)
   dataflow::eviction_policy eviction = dataflow::eviction_policy::cost;

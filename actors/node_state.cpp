@@ -54,6 +54,7 @@ status node_state::prepare(std::shared_ptr<const model_bundle> bundle, const sea
               .sequences_max = options.sequences_max,
               .queue_max = options.queue_max,
               .prefill_chunk_max = std::min(options.prefill_chunk_max, options.step_tokens_max),
+              .mixed_prefill_max = options.mixed_prefill_max,
               .max_batch_size = options.max_batch_size,
               .max_wait = std::chrono::microseconds(options.max_wait_us)};
   TROUPE_RETURN_IF_ERROR(check(options));

@@ -78,7 +78,7 @@ result<actors::kv_persistence> open_kv_folder(const engine_setup& setup) {
 } // namespace
 
 status in_words_of_flags(const status& why) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> names = {{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 13> names = {{
       {"positions_max", "--max-model-len"},
       {"page_tokens", "--page-tokens"},
       {"kv_bytes", "--kv-memory"},
@@ -87,6 +87,7 @@ status in_words_of_flags(const status& why) {
       {"sequences_max", "--max-running"},
       {"queue_max", "--max-queued-requests"},
       {"prefill_chunk_max", "--prefill-chunk"},
+      {"mixed_prefill_max", "--mixed-prefill"},
       {"max_batch_size", "--max-batch-size"},
       {"max_wait", "--max-wait-us"},
       {"actor_threads", "--actor-threads"},
@@ -109,6 +110,7 @@ actors::node_options node_options_of(const engine_settings& settings) {
   out.sequences_max = settings.max_running;
   out.queue_max = settings.max_queued_requests;
   out.prefill_chunk_max = settings.prefill_chunk;
+  out.mixed_prefill_max = settings.mixed_prefill;
   out.max_batch_size = settings.max_batch_size;
   out.max_wait_us = settings.max_wait_us;
   out.prefix_cache = settings.prefix_cache;

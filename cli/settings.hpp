@@ -99,6 +99,7 @@ struct engine_settings {
   uint32_t max_queued_requests = 1024;
   uint32_t max_batch_tokens = 512;
   uint32_t prefill_chunk = 256;
+  uint32_t mixed_prefill = 64;
   uint32_t max_batch_size = 0;
   uint32_t max_wait_us = 0;
   byte_size kv_memory;
@@ -141,6 +142,11 @@ struct engine_settings {
            .help = "most tokens of one prompt in a step",
            .range = {1, 65536}},
           prefill_chunk);
+    visit({.name = "mixed-prefill",
+           .value = "TOKENS",
+           .help = "most prompt tokens of a step in which others generate, who wait for it",
+           .range = {1, 65536}},
+          mixed_prefill);
     visit({.name = "max-batch-size",
            .value = "COUNT",
            .help = "most sequences in a step",

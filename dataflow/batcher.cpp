@@ -34,6 +34,7 @@ status validate(const batcher_limits& limits) {
   TROUPE_RETURN_IF_ERROR(check_range("sequences_max", limits.sequences_max, 1u, most));
   TROUPE_RETURN_IF_ERROR(check_range("queue_max", limits.queue_max, 1u, most));
   TROUPE_RETURN_IF_ERROR(check_range("prefill_chunk_max", limits.prefill_chunk_max, 1u, most));
+  TROUPE_RETURN_IF_ERROR(check_range("mixed_prefill_max", limits.mixed_prefill_max, 1u, most));
   TROUPE_RETURN_IF_ERROR(check_range("max_batch_size", limits.max_batch_size, 0u, most));
   return check_range<int64_t>("max_wait (ns)", limits.max_wait.count(), 0, wait_max);
 }
@@ -110,7 +111,9 @@ void batcher::plan_rows(step_plan& plan) {
   plan_decodes(for_decodes, plan);
   const auto decode_rows = static_cast<uint32_t>(plan.entries.size());
   collect(false);
-  plan_prefills({rows_max() - decode_rows, limits_.tokens_max - plan.tokens}, plan);
+  plan_prefills(
+      {rows_max() - decode_rows, left_to_prompts(decode_rows, limits_.tokens_max - plan.tokens)},
+      plan);
   if (!plan.entries.empty()) decoded_last_ = decode_rows > 0;
 }
 
@@ -269,8 +272,9 @@ bool batcher::step_has_room(const sequence& s) const {
     }
   }
   const uint32_t rows_left = rows_max() > decodes ? rows_max() - decodes : 1;
-  const uint32_t tokens_left = std::max(limits_.tokens_max - std::min(decodes, limits_.tokens_max),
-                                        prefill_tokens_min(limits_.tokens_max));
+  const uint32_t tokens_left =
+      left_to_prompts(decodes, std::max(limits_.tokens_max - std::min(decodes, limits_.tokens_max),
+                                        prefill_tokens_min(limits_.tokens_max)));
   return prefill_rows < rows_left && prefill_tokens < tokens_left;
 }
 
@@ -322,6 +326,10 @@ batcher::share batcher::decode_share(bool prefills_pending) const {
   if (!prefills_pending) return all;
   if (all.rows == 1 || all.tokens == 1) return decoded_last_ ? share{} : all;
   return {all.rows - 1, all.tokens - prefill_tokens_min(all.tokens)};
+}
+
+uint32_t batcher::left_to_prompts(uint32_t decodes, uint32_t tokens_left) const {
+  return decodes == 0 ? tokens_left : std::min(tokens_left, limits_.mixed_prefill_max);
 }
 
 void batcher::add_entry(sequence& s, uint32_t count, step_plan& plan) {

@@ -1,6 +1,7 @@
 // Decides what each step computes: continuous batching with chunked prefill. Decodes go first, one
-// token each; what is left of the step's token budget goes to prompts in chunks. Within a priority
-// the first come is the first served.
+// token each; what is left of the step's token budget goes to prompts in chunks, fewer where there
+// are decodes, whose next tokens wait for the step. Within a priority the first come is the first
+// served.
 //
 // A step, seen from the sequencer:
 //   for (;;) {
@@ -34,11 +35,12 @@
 namespace troupe::dataflow {
 
 struct batcher_limits {
-  uint32_t tokens_max = 512;        // of a step
-  uint32_t sequences_max = 64;      // running
-  uint32_t queue_max = 1024;        // waiting; preempted ones may exceed it
-  uint32_t prefill_chunk_max = 256; // tokens of one sequence in one step
-  uint32_t max_batch_size = 0;      // sequences in a step; 0: sequences_max
+  uint32_t tokens_max = 512;             // of a step
+  uint32_t sequences_max = 64;           // running
+  uint32_t queue_max = 1024;             // waiting; preempted ones may exceed it
+  uint32_t prefill_chunk_max = 256;      // tokens of one sequence in one step
+  uint32_t mixed_prefill_max = 1u << 30; // prompt tokens of a step in which others decode
+  uint32_t max_batch_size = 0;           // sequences in a step; 0: sequences_max
   duration max_wait{
       0}; // how long the first of an idle engine's sequences waits for company; decodes never wait
 };
@@ -178,6 +180,7 @@ private:
   void leave_running(sequence& s);
   void collect(bool decodes);
   share decode_share(bool prefills_pending) const;
+  uint32_t left_to_prompts(uint32_t decodes, uint32_t tokens_left) const;
   void add_entry(sequence& s, uint32_t count, step_plan& plan);
   void plan_decodes(share limit, step_plan& plan);
   void plan_prefills(share limit, step_plan& plan);

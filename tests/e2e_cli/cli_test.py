@@ -318,7 +318,7 @@ class generate_test(cli_case):
         first = self.story()
         for flags in ([], ["--threads", "1"], ["--threads", "3"], ["--expert-shards", "2"], ["--attention-stages", "2"],
                       ["--attention-stages", "5", "--expert-shards", "16", "--threads", "2"], ["--page-tokens", "8"],
-                      ["--prefill-chunk", "1"], ["--no-prefix-cache"], ["--max-batch-tokens", "3"],
+                      ["--prefill-chunk", "1"], ["--mixed-prefill", "1"], ["--no-prefix-cache"], ["--max-batch-tokens", "3"],
                       ["--speculative-tokens", "8"], ["--instruction-set", "reference"]):
             self.assertEqual(self.story(*flags), first, flags)
         self.assertNotEqual(self.story("--seed", "8"), first)

@@ -183,7 +183,14 @@ private:
 
 const scenario scenarios[] = {
     {1, {.tokens_max = 16, .sequences_max = 8, .queue_max = 20, .prefill_chunk_max = 8}, 100, 300},
-    {2, {.tokens_max = 16, .sequences_max = 8, .queue_max = 20, .prefill_chunk_max = 8}, 20, 300},
+    {2,
+     {.tokens_max = 16,
+      .sequences_max = 8,
+      .queue_max = 20,
+      .prefill_chunk_max = 8,
+      .mixed_prefill_max = 2},
+     20,
+     300},
     {3, {.tokens_max = 7, .sequences_max = 12, .queue_max = 9, .prefill_chunk_max = 3}, 16, 300},
     {4, {.tokens_max = 1, .sequences_max = 3, .queue_max = 5, .prefill_chunk_max = 1}, 16, 60},
     {5,

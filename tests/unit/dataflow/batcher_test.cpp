@@ -87,6 +87,21 @@ TEST_F(batcher_test, decodes_go_first_and_prompts_get_the_rest_of_the_budget) {
   EXPECT_EQ(step(b), (rows{"1@5+1!", "2@9+1!", "3@5+1!"}));
 }
 
+TEST_F(batcher_test, prompts_get_less_of_a_step_in_which_others_decode) {
+  batcher b = make({.tokens_max = 16, .prefill_chunk_max = 8, .mixed_prefill_max = 3});
+  add(b, 1, 10);
+  add(b, 2, 2);
+  EXPECT_EQ(step(b), (rows{"1@0+8", "2@0+2!"})); // nobody waits for a token
+  add(b, 3, 4);
+  EXPECT_EQ(step(b), (rows{"2@2+1!", "1@8+2!", "3@0+1"}));
+  EXPECT_EQ(step(b), (rows{"1@10+1!", "2@3+1!", "3@1+3!"}));
+  add(b, 4, 5);
+  add(b, 5, 1);
+  EXPECT_EQ(step(b), (rows{"1@11+1!", "2@4+1!", "3@4+1!", "4@0+3"}));
+  EXPECT_EQ(b.waiting(), 1u); // the step has no room for it
+  EXPECT_EQ(step(b), (rows{"1@12+1!", "2@5+1!", "3@5+1!", "4@3+2!", "5@0+1!"}));
+}
+
 TEST_F(batcher_test, cached_tokens_are_not_computed) {
   batcher b = make({.tokens_max = 100});
   add(b, 1, 40);
