@@ -44,7 +44,7 @@ storage::kv_page_name to_name(const dataflow::archived_page& page) {
 
 std::string kv_identity_of(const model_bundle& bundle, uint32_t page_tokens) {
   std::string out = text("numerics ", compute::numerics_version, " model ", bundle.fingerprint,
-                         " page ", page_tokens, " layers");
+                         " of ", bundle.weights_changed_at, " page ", page_tokens, " layers");
   for (const auto& layer : bundle.description->layers) {
     const auto shape = model::kv_shape_of(layer.attention, page_tokens);
     out += text(' ', shape.heads, 'x', shape.key_dim, '+', shape.value_in_key ? 0 : shape.value_dim,
@@ -103,11 +103,8 @@ bool kv_archive::has(const storage::kv_chain& chain) {
 
 kv_archive::saving kv_archive::begin_save(const storage::kv_chain& chain,
                                           std::span<const int32_t> tokens, uint32_t page,
-                                          std::function<void(status_code)> done) {
-  if (stopped_ && !tries_again()) {
-    count(parts_.board->archive.pages_skipped);
-    return saving::refused;
-  }
+                                          saved_handler done) {
+  if (stopped_ && !tries_again()) return saving::refused;
   const storage::kv_page_facts facts{identity_, chain, tokens};
   const uint64_t bytes = storage::kv_page_file_bytes(facts, page_bytes_);
   const uint64_t under_way = bytes_under_way_.load(std::memory_order_relaxed);
@@ -118,19 +115,16 @@ kv_archive::saving kv_archive::begin_save(const storage::kv_chain& chain,
   std::vector<dataflow::archived_page> removed;
   const bool fits = index_.add(made, removed);
   remove_files(removed);
-  if (!fits) {
-    count(parts_.board->archive.pages_skipped);
-    return saving::refused;
-  }
+  if (!fits) return saving::refused;
   bytes_under_way_.fetch_add(bytes, std::memory_order_relaxed);
   saves_under_way_.fetch_add(1, std::memory_order_relaxed);
   // Shared by the job that fills it and the one that writes it.
   auto file =
       std::make_shared<std::vector<std::byte>>(storage::begin_kv_page_file(facts, page_bytes_));
-  auto over = [this, bytes, done = std::move(done)](const status& how) {
-    bytes_under_way_.fetch_sub(bytes, std::memory_order_relaxed);
+  auto over = [this, made, done = std::move(done)](const status& how) {
+    bytes_under_way_.fetch_sub(made.bytes, std::memory_order_relaxed);
     saves_under_way_.fetch_sub(1, std::memory_order_relaxed);
-    done(how.code());
+    done({made, how.code()});
   };
   auto write = [this, file, made] {
     storage::seal_kv_page_file(*file);
@@ -155,15 +149,17 @@ kv_archive::saving kv_archive::begin_save(const storage::kv_chain& chain,
   return saving::begun;
 }
 
-void kv_archive::saved(uint64_t chain, status_code code) {
+void kv_archive::saved(const saved_page& what) {
   auto& counters = parts_.board->archive;
+  const auto code = what.code;
   if (code == status_code::ok) {
-    const auto* page = index_.find(chain);
     count(counters.pages_written);
-    if (page != nullptr) count(counters.bytes_written, page->bytes);
+    count(counters.bytes_written, what.page.bytes);
+    // It went to make room while it was being written, after which nobody would look for it.
+    if (!has_just(what.page)) remove_file(what.page);
     if (std::exchange(stopped_, false)) log::info("KV pages are written to the disk again");
   } else {
-    forget(chain);
+    forget(what.page);
     count(counters.write_failures);
     refused_ = 0;
     if (!std::exchange(stopped_, true))
@@ -199,7 +195,7 @@ status kv_archive::read(std::vector<wanted_page> wanted,
           log::warn(text("KV page on the disk dropped: ", why.why()));
         (void)store_.remove(names[n]);
         out->why = why.code();
-        out->failed = names[n].chain;
+        out->failed = to_archived(names[n]);
         break;
       }
       out->files.push_back(std::move(*file));
@@ -235,17 +231,25 @@ status kv_archive::place(std::shared_ptr<const read_result> read, std::vector<ui
                                  [done = std::move(done)](const status& how) { done(how.code()); });
 }
 
-void kv_archive::forget(uint64_t chain) {
-  index_.remove(chain);
+// Not another one with the same tokens, saved since.
+bool kv_archive::has_just(const dataflow::archived_page& page) const {
+  const auto* known = index_.find(page.chain);
+  return known != nullptr && known->number == page.number;
+}
+
+void kv_archive::forget(const dataflow::archived_page& page) {
+  if (has_just(page)) index_.remove(page.chain);
 }
 
 void kv_archive::remove_files(const std::vector<dataflow::archived_page>& pages) {
-  for (const auto& page : pages) {
-    count(parts_.board->archive.pages_evicted);
-    // One that is not accepted is found by the next process.
-    (void)parts_.worker->submit([this, name = to_name(page)] { return store_.remove(name); },
-                                [](const status&) {});
-  }
+  for (const auto& page : pages) remove_file(page);
+  count(parts_.board->archive.pages_evicted, pages.size());
+}
+
+// One that the worker does not accept is found by the next process.
+void kv_archive::remove_file(const dataflow::archived_page& page) {
+  (void)parts_.worker->submit([this, name = to_name(page)] { return store_.remove(name); },
+                              [](const status&) {});
 }
 
 bool kv_archive::tries_again() {

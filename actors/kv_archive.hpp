@@ -65,10 +65,15 @@ public:
     later,  // the disk is behind
     refused // the disk has had trouble, or no room beside the beginning of this chain
   };
+  struct saved_page {
+    dataflow::archived_page page;
+    status_code code = status_code::ok;
+  };
+  using saved_handler = std::function<void(const saved_page&)>;
   // `tokens`: all of the sequence to the end of the chain's last page, which is number `page`.
   saving begin_save(const storage::kv_chain& chain, std::span<const int32_t> tokens, uint32_t page,
-                    std::function<void(status_code)> done);
-  void saved(uint64_t chain, status_code code);
+                    saved_handler done);
+  void saved(const saved_page& what);
 
   struct wanted_page {
     storage::kv_chain chain;
@@ -77,7 +82,7 @@ public:
   struct read_result {
     std::vector<std::vector<std::byte>> files; // of the first wanted pages, whole and theirs
     status_code why = status_code::ok;         // why there are not more
-    uint64_t failed = 0;                       // the chain of which there is none
+    dataflow::archived_page failed;            // the one of which there is none
   };
   // Reads pages from the first on until one cannot be had. `tokens`: of the sequence. `done` is
   // called on the worker's thread: hand why and failed to noted().
@@ -94,8 +99,10 @@ public:
 private:
   explicit kv_archive(const kv_archive_parts& parts);
   status load();
-  void forget(uint64_t chain);
+  bool has_just(const dataflow::archived_page& page) const;
+  void forget(const dataflow::archived_page& page);
   void remove_files(const std::vector<dataflow::archived_page>& pages);
+  void remove_file(const dataflow::archived_page& page);
   bool tries_again();
   void report() const;
 

@@ -23,8 +23,7 @@ namespace troupe::actors {
 
 // A save has ended.
 struct page_written {
-  uint64_t chain = 0;
-  status_code code = status_code::ok;
+  local_ref<kv_archive::saved_page> what;
 };
 // Pages have been read from the disk.
 struct pages_read {
@@ -39,7 +38,7 @@ struct pages_placed {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, page_written& x) {
-  return f(caf::meta::type_name("page_written"), x.chain, x.code);
+  return f(caf::meta::type_name("page_written"), x.what);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pages_read& x) {
@@ -115,6 +114,7 @@ struct kv_cache_manager_state {
       out.tables.push_back({id, {table.begin(), table.end()}});
     }
     out.pages_available = pages->available();
+    if (!current) next_restore();
     report();
     self->send(routes->sequencer.handle,
                pages_updated{epoch, in.round, make_local(std::move(out))});
@@ -148,10 +148,17 @@ struct kv_cache_manager_state {
     return out;
   }
 
+  // Sequences that run come before pages that are being brought back.
   void extend(const page_round::extension& extension, std::set<dataflow::sequence_id>& changed,
               page_round_result& out) {
     if (open.count(extension.id) == 0) return;
-    if (pages->extend(extension.id, extension.tokens_total).ok())
+    bool fits = pages->extend(extension.id, extension.tokens_total).ok();
+    if (!fits && current) {
+      current->asked.wish->done();
+      end_restore();
+      fits = pages->extend(extension.id, extension.tokens_total).ok();
+    }
+    if (fits)
       changed.insert(extension.id);
     else
       out.not_extended.push_back(extension.id);
@@ -167,15 +174,13 @@ struct kv_cache_manager_state {
 
   void save() {
     if (!saver) return;
-    saver->go_on(*pages, [self = self](uint64_t chain) {
-      return [to = caf::actor_cast<self_type>(self), chain](status_code code) {
-        caf::anon_send(to, page_written{chain, code});
-      };
+    saver->go_on(*pages, [to = caf::actor_cast<self_type>(self)](const auto& page) {
+      caf::anon_send(to, page_written{make_local(kv_archive::saved_page(page))});
     });
   }
 
   void written(const page_written& in) {
-    options.archive->saved(in.chain, in.code);
+    options.archive->saved(*in.what);
     save();
   }
 
@@ -209,7 +214,7 @@ struct kv_cache_manager_state {
 
   // False when the disk has nothing for it that memory has not, or memory has no room.
   bool begin_restore(const restore_pages& asked) {
-    if (options.archive == nullptr) return false;
+    if (options.archive == nullptr || asked.wish->is_over()) return false;
     const auto& wish = *asked.wish;
     const uint32_t page_tokens = pages->page_tokens();
     const auto pages_max = static_cast<uint32_t>((wish.tokens.size() - 1) / page_tokens);
@@ -293,7 +298,8 @@ struct kv_cache_manager_state {
     (void)pages->commit(
         r.id, std::span(*r.tokens).subspan(begin, size_t{r.placing} * pages->page_tokens()));
     r.placed += r.placing;
-    if (r.placed == r.wanted.size() || !read_piece()) finish_restore();
+    const bool enough = r.placed == r.wanted.size() || r.asked.wish->is_over();
+    if (enough || !read_piece()) finish_restore();
   }
 
   void report() {

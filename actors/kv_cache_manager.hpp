@@ -5,7 +5,9 @@
 #include "dataflow/ids.hpp"
 #include "dataflow/kv_pages.hpp"
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,10 @@ struct restore_wish {
   std::string salt;
   uint64_t weight_version = 0;
   std::function<void()> done;
+  // Set by whoever wished when it waits no longer: what has not been read stays on the disk.
+  std::shared_ptr<std::atomic<bool>> over;
+
+  bool is_over() const { return over != nullptr && over->load(std::memory_order_relaxed); }
 };
 // From the sequencer, before it opens a sequence.
 struct restore_pages {

@@ -28,9 +28,7 @@ uint64_t kv_saver::closed(dataflow::sequence_id id) {
   return left;
 }
 
-void kv_saver::go_on(
-    const dataflow::kv_pages& pages,
-    const std::function<std::function<void(status_code)>(uint64_t chain)>& done_of) {
+void kv_saver::go_on(const dataflow::kv_pages& pages, const kv_archive::saved_handler& done) {
   for (auto& [id, s] : sequences_) {
     while (!s.refused && s.tokens.size() / page_tokens_ > s.saved.pages) {
       const size_t begin = size_t{s.saved.pages} * page_tokens_;
@@ -38,7 +36,7 @@ void kv_saver::go_on(
       if (!archive_.has(next)) {
         const auto tokens = std::span(s.tokens).first(begin + page_tokens_);
         const uint32_t page = pages.pages(id)[s.saved.pages];
-        const auto how = archive_.begin_save(next, tokens, page, done_of(next.hash));
+        const auto how = archive_.begin_save(next, tokens, page, done);
         if (how == kv_archive::saving::later) return;
         s.refused = how == kv_archive::saving::refused;
         if (s.refused) break;

@@ -28,9 +28,8 @@ public:
   void clear() { sequences_.clear(); }
 
   // Begins to save whatever is full, in the order of the sequences, as far as the disk keeps up.
-  // `done_of` makes what a save calls when it has ended.
-  void go_on(const dataflow::kv_pages& pages,
-             const std::function<std::function<void(status_code)>(uint64_t chain)>& done_of);
+  // `done` is called for each save that has ended.
+  void go_on(const dataflow::kv_pages& pages, const kv_archive::saved_handler& done);
 
 private:
   struct sequence {

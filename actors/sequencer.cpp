@@ -115,6 +115,8 @@ struct held_request {
   uint64_t ticket = 0;
   submit_request request;
   std::vector<uint32_t> ended; // choices nobody wants any more
+  // Shared with the wish for its pages.
+  std::shared_ptr<std::atomic<bool>> over = std::make_shared<std::atomic<bool>>(false);
 };
 
 enum class phase : uint8_t { halted, idle, opening, extending, computing, drawing };
@@ -188,9 +190,14 @@ struct sequencer_state {
   void accept(const submit_request& in) {
     if (in.epoch != epoch && !TROUPE_MUTANT(old_submissions_taken)) return; // fenced
     options.trace->hit("request.taken", traced(in.epoch, epoch));
-    if (!wants_restored_pages(*in.work)) return take_in(*in.work);
-    held[in.handle] = {++last_ticket, in, {}};
-    if (now_doing != phase::halted) ask_for_pages(held[in.handle]);
+    // Beyond the bound of the queue it is the batcher that answers.
+    if (!wants_restored_pages(*in.work) || held.size() >= options.limits.queue_max)
+      return take_in(*in.work);
+    held_request waits;
+    waits.ticket = ++last_ticket;
+    waits.request = in;
+    if (now_doing != phase::halted) ask_for_pages(waits);
+    held.insert_or_assign(in.handle, std::move(waits));
     report();
   }
 
@@ -200,6 +207,7 @@ struct sequencer_state {
     wish.tokens = request.prompt;
     wish.salt = request.cache_salt;
     wish.weight_version = page_version(request.prompt.size());
+    wish.over = waits.over;
     wish.done = [to = caf::actor_cast<self_type>(self), ticket = waits.ticket] {
       caf::anon_send(to, pages_restored{ticket});
     };
@@ -224,6 +232,7 @@ struct sequencer_state {
     if (found == held.end()) return false;
     const held_request waited = std::move(found->second);
     held.erase(found);
+    waited.over->store(true, std::memory_order_relaxed);
     request_submission work = *waited.request.work;
     for (const uint32_t choice : waited.ended) work.finished[choice] = true;
     take_in(work);
@@ -345,8 +354,12 @@ struct sequencer_state {
 
   void end_one(const end_choice& in) {
     if (in.epoch != epoch) return; // fenced
-    if (const auto waits = held.find(in.handle); waits != held.end())
-      waits->second.ended.push_back(in.choice);
+    if (const auto waits = held.find(in.handle); waits != held.end()) {
+      auto& ended = waits->second.ended;
+      ended.push_back(in.choice);
+      if (ended.size() >= waits->second.request.work->request->choices)
+        waits->second.over->store(true, std::memory_order_relaxed);
+    }
     if (const auto id = ids.find({in.handle, in.choice}); id != ids.end()) drop(id->second);
     advance();
   }

@@ -72,6 +72,33 @@ private:
   crashing_disk files_;
 };
 
+// Pages are read once the gate is open.
+class gated_disk final : public storage::disk {
+public:
+  explicit gated_disk(storage::disk& of) : of_(of) {}
+  result<std::vector<std::byte>> read(const std::string& name) override {
+    if (storage::parse_kv_page_name(name)) open_.wait();
+    return of_.read(name);
+  }
+  status write(const std::string& name, std::span<const std::byte> bytes) override {
+    return of_.write(name, bytes);
+  }
+  status append(const std::string&, std::span<const std::byte>) override { return {}; }
+  status sync(const std::string& name) override { return of_.sync(name); }
+  status rename(const std::string& from, const std::string& to) override {
+    return of_.rename(from, to);
+  }
+  status remove(const std::string& name) override { return of_.remove(name); }
+  status sync_directory() override { return of_.sync_directory(); }
+  result<std::vector<std::string>> list() override { return of_.list(); }
+
+  std::promise<void> gate;
+
+private:
+  storage::disk& of_;
+  std::shared_future<void> open_ = gate.get_future();
+};
+
 dataflow::generation_request ask(std::string_view prompt, std::string salt = "") {
   dataflow::generation_request request;
   request.prompt = tests::built_in_model()->tokenizer->encode(prompt).value();
@@ -263,6 +290,46 @@ TEST_F(kv_persistence_test, keeps_within_its_room) {
   EXPECT_LE(pages_on_disk().size(), 4u);
 }
 
+// Pages that are being brought back fill the memory, but whoever runs comes first.
+TEST_F(kv_persistence_test, what_runs_takes_the_room_of_what_is_brought_back) {
+  const auto restored = ask(story);
+  answer_of(*start(), restored);
+  gated_disk gated(disk);
+  options.positions_max = 120;
+  options.kv_bytes = 15 * kv_bytes_per_page(*tests::built_in_model()->description, 8);
+  auto runs = ask("A king");
+  runs.tokens_max = 110;
+  const std::string expected_of_both[] = {expected(runs), expected(restored)};
+  const auto node = start(&gated);
+  std::promise<void> ended[2];
+  std::string texts[2];
+  const auto sink_of = [&](int which) {
+    return [&, which](const stream_event& event) {
+      if (which == 0 && texts[0].empty() && !event.text.empty()) {
+        // The other one comes while this one has almost all of its way before it.
+        const auto handle = node->submit(restored, [&](const stream_event& other) {
+          texts[1] += other.text;
+          if (other.what == stream_event::kind::failed) texts[1] += "FAILED";
+          if (other.what == stream_event::kind::completed ||
+              other.what == stream_event::kind::failed)
+            ended[1].set_value();
+        });
+        EXPECT_TRUE(handle.has_value());
+      }
+      texts[which] += event.text;
+      if (event.what == stream_event::kind::failed) texts[which] += "FAILED " + event.why.why();
+      if (event.what == stream_event::kind::completed || event.what == stream_event::kind::failed)
+        ended[which].set_value();
+    };
+  };
+  ASSERT_TRUE(node->submit(runs, sink_of(0)).has_value());
+  EXPECT_EQ(ended[0].get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  gated.gate.set_value();
+  EXPECT_EQ(ended[1].get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_EQ(texts[0], expected_of_both[0]);
+  EXPECT_EQ(texts[1], expected_of_both[1]);
+}
+
 TEST_F(kv_persistence_test, a_full_disk_costs_no_answer_and_is_used_again_later) {
   full_disk full;
   const auto request = ask(story);
@@ -313,39 +380,106 @@ TEST_F(kv_persistence_test, whatever_the_disk_does_at_any_moment_answers_stay_th
   }
 }
 
-TEST(kv_archive_test, what_is_placed_is_what_was_saved_bit_for_bit) {
-  const auto bundle = tests::built_in_model();
-  crashing_disk disk;
-  storage::posix_io_worker worker;
-  metrics_board board(1, 1);
-  stage_memory memory;
-  memory.page_count = 6;
-  memory.page_tokens = 8;
-  uint32_t word = 1;
-  for (const auto& layer : bundle->description->layers) {
-    const auto bytes = compute::kv_page_bytes(model::kv_shape_of(layer.attention, 8));
-    memory.pages.push_back(tests::shared_executor().allocate(bytes * 6).value());
-    for (auto& value : memory.pages.back().as<uint32_t>())
-      value = word = word * 1664525 + 1013904223;
+// An archive of six pages of memory with arbitrary contents.
+class kv_archive_test : public testing::Test {
+protected:
+  kv_archive_test() {
+    memory.page_count = 6;
+    memory.page_tokens = 8;
+    uint32_t word = 1;
+    for (const auto& layer : bundle->description->layers) {
+      const auto bytes = compute::kv_page_bytes(model::kv_shape_of(layer.attention, 8));
+      memory.pages.push_back(tests::shared_executor().allocate(bytes * 6).value());
+      for (auto& value : memory.pages.back().as<uint32_t>())
+        value = word = word * 1664525 + 1013904223;
+    }
   }
-  auto archive = kv_archive::open({.disk = &disk,
-                                   .worker = &worker,
-                                   .bytes_max = uint64_t{1} << 30,
-                                   .executor = &tests::shared_executor(),
-                                   .bundle = bundle.get(),
-                                   .memories = {&memory},
-                                   .page_tokens = 8,
-                                   .board = &board})
-                     .value();
+  std::unique_ptr<kv_archive> open(uint64_t bytes_max) {
+    return kv_archive::open({.disk = &disk,
+                             .worker = &worker,
+                             .bytes_max = bytes_max,
+                             .executor = &tests::shared_executor(),
+                             .bundle = bundle.get(),
+                             .memories = {&memory},
+                             .page_tokens = 8,
+                             .board = &board})
+        .value();
+  }
+  size_t files() {
+    const auto names = disk.list().value();
+    return static_cast<size_t>(std::count_if(names.begin(), names.end(), [](const auto& name) {
+      return storage::parse_kv_page_name(name).has_value();
+    }));
+  }
+
+  std::shared_ptr<const model_bundle> bundle = tests::built_in_model();
+  crashing_disk disk;
+  metrics_board board{1, 1};
+  stage_memory memory;
+  storage::posix_io_worker worker; // the first to go
+};
+
+// The write of the first page ends after the page has gone to make room for the second.
+TEST_F(kv_archive_test, a_page_that_goes_while_it_is_written_leaves_no_file) {
+  const uint64_t page = open(uint64_t{1} << 30)->page_bytes();
+  const auto archive = open(page * 3 / 2);
+  const std::vector<int32_t> tokens(8, 42);
+  std::promise<kv_archive::saved_page> saved[2];
+  for (int n = 0; n < 2; ++n) {
+    const auto chain = archive->extend(archive->begin(n == 0 ? "a" : "b", 1), tokens);
+    ASSERT_EQ(archive->begin_save(chain, tokens, 3,
+                                  [&saved, n](const auto& what) { saved[n].set_value(what); }),
+              kv_archive::saving::begun);
+  }
+  for (auto& each : saved) {
+    const auto what = each.get_future().get();
+    EXPECT_EQ(what.code, status_code::ok);
+    archive->saved(what);
+  }
+  std::promise<void> idle;
+  ASSERT_TRUE(
+      worker.submit([] { return status(); }, [&](const status&) { idle.set_value(); }).ok());
+  idle.get_future().wait();
+  EXPECT_EQ(files(), 1u);
+  EXPECT_FALSE(archive->has(archive->extend(archive->begin("a", 1), tokens)));
+  EXPECT_TRUE(archive->has(archive->extend(archive->begin("b", 1), tokens)));
+}
+
+// What is said of an older page of the same tokens is not taken for the newer one.
+TEST_F(kv_archive_test, late_news_of_a_page_do_not_concern_the_next_one_like_it) {
+  const auto archive = open(uint64_t{1} << 30);
+  const std::vector<int32_t> tokens(8, 42);
+  const auto chain = archive->extend(archive->begin("s", 1), tokens);
+  const auto save = [&] {
+    std::promise<kv_archive::saved_page> saved;
+    EXPECT_EQ(archive->begin_save(chain, tokens, 3,
+                                  [&saved](const auto& what) { saved.set_value(what); }),
+              kv_archive::saving::begun);
+    return saved.get_future().get();
+  };
+  const auto first = save();
+  archive->noted({{}, status_code::not_found, first.page});
+  EXPECT_FALSE(archive->has(chain));
+  const auto second = save();
+  archive->saved({first.page, status_code::unavailable});
+  EXPECT_TRUE(archive->has(chain));
+  archive->noted({{}, status_code::corrupt, first.page});
+  EXPECT_TRUE(archive->has(chain));
+  archive->saved(second);
+  EXPECT_TRUE(archive->has(chain));
+  archive->noted({{}, status_code::corrupt, second.page});
+  EXPECT_FALSE(archive->has(chain));
+}
+
+TEST_F(kv_archive_test, what_is_placed_is_what_was_saved_bit_for_bit) {
+  const auto archive = open(uint64_t{1} << 30);
   const auto tokens = std::make_shared<const std::vector<int32_t>>(8, 42);
   const auto chain = archive->extend(archive->begin("s", 1), *tokens);
   EXPECT_FALSE(archive->has(chain));
-  std::promise<status_code> saved;
-  ASSERT_EQ(
-      archive->begin_save(chain, *tokens, 3, [&](status_code code) { saved.set_value(code); }),
-      kv_archive::saving::begun);
-  ASSERT_EQ(saved.get_future().get(), status_code::ok);
-  archive->saved(chain.hash, status_code::ok);
+  std::promise<kv_archive::saved_page> saved;
+  ASSERT_EQ(archive->begin_save(chain, *tokens, 3, [&](const auto& it) { saved.set_value(it); }),
+            kv_archive::saving::begun);
+  archive->saved(saved.get_future().get());
   EXPECT_TRUE(archive->has(chain));
   std::promise<std::shared_ptr<const kv_archive::read_result>> read;
   ASSERT_TRUE(archive->read({{chain, 8}}, tokens, [&](auto what) { read.set_value(what); }).ok());
