@@ -2,6 +2,7 @@
 #include "model/json_text.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace troupe::model {
 namespace {
@@ -40,6 +41,29 @@ status check_json_depth(std::string_view text_in, std::string_view file_name, si
   return {};
 }
 
+status check_json_members(std::string_view text_in, std::string_view file_name,
+                          size_t members_max) {
+  std::vector<size_t> members(1); // of each object that is open
+  bool in_string = false;
+  for (size_t i = 0; i < text_in.size(); ++i) {
+    const char c = text_in[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      members.push_back(0);
+    } else if ((c == ']' || c == '}') && members.size() > 1) {
+      members.pop_back();
+    } else if (c == ':' && ++members.back() > members_max) {
+      return {status_code::corrupt, text(file_name, ": ", position_text(text_in, i),
+                                         ": an object of more than ", members_max, " members")};
+    }
+  }
+  return {};
+}
+
 namespace {
 
 template <class Value>
@@ -64,6 +88,8 @@ result<nlohmann::json> parse_json(std::string_view text_in, std::string_view fil
 
 result<nlohmann::ordered_json> parse_ordered_json(std::string_view text_in,
                                                   std::string_view file_name) {
+  if (status many = check_json_members(text_in, file_name); !many.ok())
+    return fail(std::move(many));
   return parse_any<nlohmann::ordered_json>(text_in, file_name);
 }
 

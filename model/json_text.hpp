@@ -15,6 +15,7 @@
 namespace troupe::model {
 
 inline constexpr size_t json_depth_max = 128;
+inline constexpr size_t json_ordered_members_max = 2048;
 
 // Says at which line and column (bytes, from 1) the offset is: "line 3, column 14".
 std::string position_text(std::string_view text, size_t offset);
@@ -23,9 +24,14 @@ std::string position_text(std::string_view text, size_t offset);
 status check_json_depth(std::string_view text, std::string_view file_name,
                         size_t depth_max = json_depth_max);
 
+// The failure when an object has more members than that.
+status check_json_members(std::string_view text, std::string_view file_name,
+                          size_t members_max = json_ordered_members_max);
+
 // Parses a whole text. The failure names the file, the line and the column.
 result<nlohmann::json> parse_json(std::string_view text, std::string_view file_name);
-// The same with members in the order of the text.
+// The same with members in the order of the text, which are searched one by one: no object may have
+// more than json_ordered_members_max of them.
 result<nlohmann::ordered_json> parse_ordered_json(std::string_view text,
                                                   std::string_view file_name);
 

@@ -23,8 +23,9 @@ namespace {
 using json = nlohmann::ordered_json;
 using expression = expression_book::expression;
 
-constexpr uint32_t depth_max = 150;  // of schemas within schemas
-constexpr size_t work_max = 200'000; // schemas looked at, and values copied for allOf and anyOf
+constexpr uint32_t depth_max = 150;   // of schemas within schemas
+constexpr size_t name_shown_max = 64; // bytes of a member's name in messages
+constexpr size_t work_max = 200'000;  // schemas looked at, and values copied for allOf and anyOf
 constexpr uint32_t count_max =
     1'000'000; // as a bound of lengths; the grammar's size decides before
 
@@ -110,7 +111,7 @@ public:
       const auto next = waiting_.back();
       waiting_.pop_back();
       const json* target = resolve(next.pointer);
-      book_.define(next.rule, schema(*target, "#" + next.pointer, 0));
+      book_.define(next.rule, schema(*target, "#" + shown(next.pointer), 0));
     }
     return why_;
   }
@@ -126,6 +127,14 @@ private:
   expression refuse(const std::string& where, std::string_view why) {
     if (why_.ok()) why_ = status(status_code::invalid_argument, text(where, ": ", why));
     return book_.nothing();
+  }
+
+  // Of a name, what a message shows: names may be long, and many schemas lie below one.
+  static std::string shown(const std::string& name) {
+    if (name.size() <= name_shown_max) return name;
+    size_t end = name_shown_max;
+    while (end > 0 && (static_cast<uint8_t>(name[end]) & 0xC0) == 0x80) --end;
+    return name.substr(0, end) + "...";
   }
 
   // Of a keyword that would have narrowed what is allowed.
@@ -149,12 +158,14 @@ private:
                                            "$dynamicRef"};
     for (const auto& [name, value] : in.items()) {
       if (find_keyword(name) != nullptr || is_annotation(name)) continue;
+      if (options_.lenient || !why_.ok()) continue;
       const bool known = std::find(refused.begin(), refused.end(), name) != refused.end();
       std::vector<std::string> names;
       for (const auto& each : keywords) names.emplace_back(each.keyword);
-      const std::string near = known ? "" : nearest_name(name, names);
+      const bool long_name = name.size() > name_shown_max;
+      const std::string near = known || long_name ? "" : nearest_name(name, names);
       not_supported(
-          where, name,
+          where, shown(name),
           near.empty() ? "is not supported" : text("is not known; did you mean '", near, "'?"));
     }
     for (const auto& [name, harmless] :
@@ -203,7 +214,8 @@ private:
   }
 
   std::optional<json> merged(const json& a, const json& b, const std::string& where) {
-    work_ += size_of(a) + size_of(b);
+    const size_t sizes = size_of(a) * size_of(b); // each member is looked for in the other
+    work_ += size_of(a) + size_of(b) + sizes / 32;
     if (work_ > work_max) {
       refuse(where, "the schema is too large");
       return std::nullopt;
@@ -507,11 +519,13 @@ private:
         refuse(where, "properties must be an object");
       else
         for (const auto& [name, schema] : found->items())
-          out.push_back({name, schema, text(where, "/properties/", name)});
+          out.push_back({name, schema, text(where, "/properties/", shown(name))});
     }
     const auto required = in.find("required");
     if (required == in.end()) return out;
     if (!required->is_array()) refuse(where, "required must be a list of names");
+    if (required->size() > json_ordered_members_max)
+      refuse(where, text("required has more than ", json_ordered_members_max, " names"));
     for (const json& name : *required) {
       if (!name.is_string()) refuse(where, "required must be a list of names");
       if (!why_.ok()) return out;
@@ -523,7 +537,7 @@ private:
         out.push_back({name.get<std::string>(), others.value_or(json(true)),
                        text(where, "/additionalProperties"), true});
       } else {
-        refuse(where, text("required names '", name.get<std::string>(),
+        refuse(where, text("required names '", shown(name.get<std::string>()),
                            "', which is no property and no other may be there"));
       }
     }

@@ -5,8 +5,8 @@
 #include "model/grammar/json_string.hpp"
 
 #include <map>
-#include <memory>
 #include <utility>
+#include <vector>
 
 namespace troupe::model {
 namespace {
@@ -117,22 +117,22 @@ json_value_writer::expression json_value_writer::value() {
 // that no name can be written in another way.
 json_value_writer::expression json_value_writer::key_other_than(
     const std::vector<std::string>& names) {
-  struct tree {
-    std::map<uint32_t, std::unique_ptr<tree>> children;
+  struct beginning {
+    std::map<uint32_t, size_t> longer; // places in the list
     bool is_name = false;
   };
-  tree root;
+  std::vector<beginning> tree(1); // a list, because a name may have any length
   for (const auto& name : names) {
-    tree* at = &root;
+    size_t at = 0;
     for (std::string_view rest = name; !rest.empty();) {
       const auto [point, bytes] = first_point(rest);
       if (bytes == 0) break; // cannot be: the schema is UTF-8
-      auto& child = at->children[point];
-      if (child == nullptr) child = std::make_unique<tree>();
-      at = child.get();
+      const auto [child, is_new] = tree[at].longer.try_emplace(point, tree.size());
+      at = child->second;
+      if (is_new) tree.emplace_back();
       rest.remove_prefix(bytes);
     }
-    at->is_name = true;
+    tree[at].is_name = true;
   }
   const expression free = book_.shared(
       "rest of a key",
@@ -140,24 +140,24 @@ json_value_writer::expression json_value_writer::key_other_than(
                       book_.literal("\"")}));
   // What may follow a beginning of names, the quote included; a rule for each beginning that
   // branches off, so that long names are not deep.
-  std::vector<std::pair<const tree*, expression_book::rule>> work{
-      {&root, book_.declare("key of no property")}};
+  std::vector<std::pair<size_t, expression_book::rule>> work{
+      {0, book_.declare("key of no property")}};
   const expression begin = book_.call(work.front().second);
   while (!work.empty()) {
     const auto [at, rule] = work.back();
     work.pop_back();
     code_points other = json_plain_characters();
     std::vector<expression> parts;
-    for (const auto& [point, child] : at->children) {
+    for (const auto& [point, child] : tree[at].longer) {
       const code_points one{{point, point}};
       other = other.without(one);
       if (one.within(json_plain_characters()).empty()) continue; // never written plainly
       const auto next = book_.declare("key of no property");
       parts.push_back(book_.sequence({book_.one_of(one), book_.call(next)}));
-      work.emplace_back(child.get(), next);
+      work.emplace_back(child, next);
     }
     parts.push_back(book_.sequence({book_.one_of(other), free}));
-    if (!at->is_name) parts.push_back(book_.literal("\""));
+    if (!tree[at].is_name) parts.push_back(book_.literal("\""));
     book_.define(rule, book_.choice(std::move(parts)));
   }
   return book_.sequence({book_.literal("\""), begin});

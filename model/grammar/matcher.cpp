@@ -11,7 +11,8 @@
 namespace troupe::model {
 namespace {
 
-constexpr uint64_t cost_of_state = 32; // beside its ways
+constexpr uint64_t cost_of_state = 32;       // beside its ways
+constexpr uint32_t visits_at_unit_cost = 32; // of nodes of the tree, of which a walk sees thousands
 constexpr network::state no_caller = UINT32_MAX;
 
 uint64_t mix(uint64_t hash, uint64_t value) {
@@ -241,7 +242,9 @@ matcher::walk_result matcher::walk(vocabulary::node from, state_id state, token_
   std::array<state_id, vocabulary::token_bytes_max + 1> path;
   path[words.depth(from)] = state;
   const vocabulary::node end = words.end(from);
+  uint32_t visits = 0;
   for (vocabulary::node i = from + 1; i < end;) {
+    if (++visits % visits_at_unit_cost == 0 && ++out.cost > limits_.walk_cost_max) return out;
     const uint8_t depth = words.depth(i);
     const state_id at = step(path[depth - 1], words.byte(i));
     if (at == dead) {

@@ -22,7 +22,7 @@ using token_mask = std::vector<uint64_t>;
 
 struct matcher_limits {
   uint32_t ways_max = 4096;                  // in which a text may be read at once
-  uint64_t walk_cost_max = 2'000'000;        // of one mask, in states and their ways
+  uint64_t walk_cost_max = 2'000'000;        // of one mask: states, their ways, tokens looked at
   size_t cache_bytes_max = size_t{32} << 20; // beyond it everything is found anew
 };
 

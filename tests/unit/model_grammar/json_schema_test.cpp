@@ -10,9 +10,9 @@ namespace troupe::model {
 namespace {
 
 using tests::accepts;
+using tests::draw_answer;
 using tests::kind;
 using tests::matcher_of;
-using tests::draw_answer;
 using tests::refusal;
 using json = nlohmann::json;
 
@@ -315,6 +315,28 @@ TEST(json_schema, large_schemas_stay_within_the_bounds) {
     deep = {{"type", "object"},
             {"properties", {{"a", deep}, {"b", deep["type"] == "integer" ? deep : json(true)}}}};
   EXPECT_TRUE(accepts({kind::json_schema, deep.dump()}, "{}"));
+}
+
+// Whoever writes a schema decides neither about our stack nor about our time.
+TEST(json_schema, names_and_lists_of_any_size_are_refused_or_kept) {
+  const std::string name(200'000, 'a');
+  const json long_name{{"type", "object"},
+                       {"properties", {{name, {{"type", "integer"}}}}},
+                       {"additionalProperties", true}};
+  EXPECT_NE(refusal({kind::json_schema, long_name.dump()}).find("too large"), std::string::npos);
+  const json inside{{"type", "object"}, {"properties", {{name, {{"nott", 1}}}}}};
+  const std::string why = refusal({kind::json_schema, inside.dump()});
+  EXPECT_NE(why.find("aaa...: the keyword 'nott'"), std::string::npos) << why.substr(0, 300);
+  EXPECT_LT(why.size(), 300u);
+  EXPECT_LT(refusal({kind::json_schema, json{{name, 1}}.dump()}).size(), 300u);
+  json many{{"type", "object"}};
+  for (int i = 0; i < 2049; ++i) many["properties"]["field_" + std::to_string(i)] = true;
+  EXPECT_NE(refusal({kind::json_schema, many.dump()}).find("more than 2048 members"),
+            std::string::npos);
+  json required{{"type", "object"}};
+  for (int i = 0; i < 2049; ++i) required["required"].push_back(std::to_string(i));
+  EXPECT_NE(refusal({kind::json_schema, required.dump()}).find("more than 2048 names"),
+            std::string::npos);
 }
 
 } // namespace
