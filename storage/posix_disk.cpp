@@ -108,6 +108,12 @@ result<std::unique_ptr<posix_disk>> posix_disk::open(const std::string& folder) 
   return std::unique_ptr<posix_disk>(new posix_disk(folder, fd.release())); // private constructor
 }
 
+result<std::unique_ptr<posix_disk>> posix_disk::open_to_read(const std::string& folder) {
+  descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return fail(refusal(folder, "open this folder", errno));
+  return std::unique_ptr<posix_disk>(new posix_disk(folder, fd.release())); // private constructor
+}
+
 posix_disk::posix_disk(std::string folder, int folder_fd)
     : folder_(std::move(folder)), folder_fd_(folder_fd) {}
 

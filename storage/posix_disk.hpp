@@ -15,6 +15,10 @@ public:
   // nothing can be written in it.
   static result<std::unique_ptr<posix_disk>> open(const std::string& folder);
 
+  // To look at a folder that belongs to another process: no lock, and the folder must be there.
+  // Only to be read, synced and listed.
+  static result<std::unique_ptr<posix_disk>> open_to_read(const std::string& folder);
+
   posix_disk(const posix_disk&) = delete;
   posix_disk& operator=(const posix_disk&) = delete;
   ~posix_disk() override;
