@@ -313,6 +313,43 @@ struct adamw_args {
   T second_scale = 1; // 1 / sqrt(1 - beta2^n)
 };
 
+// ---- against forgetting ----
+
+// Distillation of rows of logits that a teacher gave for the same tokens. losses[r] becomes
+// T^2 KL(softmax(teacher / T) || softmax(student / T)), T being the temperature, and the teacher's
+// row the gradient of `weight` times that by the student's. Both are 0 where targets[r] < 0.
+template <class T>
+struct distil_args {
+  matrix_of<const T> student;
+  matrix_of<T> teacher;
+  std::span<const int32_t> targets;
+  T temperature = 1;
+  T weight = 1;
+  std::span<T> losses;
+};
+
+// losses[r] = half the mean square of student[r] - teacher[r]; `weight` times its gradient is added
+// to dstudent. Rows without a target are left out.
+template <class T>
+struct match_rows_args {
+  matrix_of<const T> student;
+  matrix_of<const T> teacher;
+  std::span<const int32_t> targets;
+  T weight = 1;
+  matrix_of<T> dstudent;
+  std::span<T> losses;
+};
+
+// gradients += strength * importance * (values - anchor).
+template <class T>
+struct anchor_args {
+  std::span<const T> values;
+  std::span<const T> anchor;
+  std::span<const T> importance;
+  T strength = 0;
+  std::span<T> gradients;
+};
+
 template <class T>
 class training_kernels {
 public:
@@ -343,6 +380,11 @@ public:
   virtual void embed_rows(const embed_rows_args<T>& args) = 0;
   virtual void embed_backward(const embed_backward_args<T>& args) = 0;
   virtual void cross_entropy(const cross_entropy_args<T>& args) = 0;
+  virtual void distil(const distil_args<T>& args) = 0;
+  virtual void match_rows(const match_rows_args<T>& args) = 0;
+  virtual void anchor(const anchor_args<T>& args) = 0;
+  // totals[i] += x[i]^2.
+  virtual void add_squares(std::span<const T> x, std::span<T> totals) = 0;
   virtual void adamw(const adamw_args<T>& args) = 0;
   // Sum of squares in f64 over sixteen lanes, whatever the scalar.
   virtual double sum_of_squares(std::span<const T> values) = 0;

@@ -213,6 +213,32 @@ struct training_functions {
     });
   }
 
+  static void difference(const float* a, const float* b, float factor, float* y, uint32_t count) {
+    math::for_lanes(count, [&](uint32_t at, uint32_t lanes) {
+      const f apart = S::sub(math::load(a + at, lanes), math::load(b + at, lanes));
+      math::store(y + at, S::mul(apart, S::set(factor)), lanes);
+    });
+  }
+
+  static void anchor(const anchor_run& run) {
+    for (size_t at = 0; at < run.count; at += 16) {
+      const auto lanes = static_cast<uint32_t>(run.count - at < 16 ? run.count - at : 16);
+      const f apart =
+          S::sub(math::load(run.values + at, lanes), math::load(run.anchor + at, lanes));
+      const f pull = S::mul(S::set(run.strength), math::load(run.importance + at, lanes));
+      math::store(run.gradients + at, S::fma(pull, apart, math::load(run.gradients + at, lanes)),
+                  lanes);
+    }
+  }
+
+  static void add_squares(const float* x, float* totals, size_t count) {
+    for (size_t at = 0; at < count; at += 16) {
+      const auto lanes = static_cast<uint32_t>(count - at < 16 ? count - at : 16);
+      const f value = math::load(x + at, lanes);
+      math::store(totals + at, S::fma(value, value, math::load(totals + at, lanes)), lanes);
+    }
+  }
+
   static void adamw(const adamw_run& run) {
     const f keep1 = S::set(1.0f - run.beta1), keep2 = S::set(1.0f - run.beta2);
     for (size_t at = 0; at < run.count; at += 16) {
@@ -265,6 +291,9 @@ struct training_functions {
       .add = add,
       .sum = sum,
       .loss_slopes = loss_slopes,
+      .difference = difference,
+      .anchor = anchor,
+      .add_squares = add_squares,
       .adamw = adamw,
       .sum_of_squares = sum_of_squares,
   };

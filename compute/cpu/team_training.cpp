@@ -376,11 +376,16 @@ void team_training_kernels::cross_entropy(const cross_entropy_args<float>& args)
 
 // ---- elements ----
 
-void team_training_kernels::adamw(const adamw_args<float>& args) {
+void team_training_kernels::split_elements(size_t count,
+                                           const std::function<void(size_t, size_t)>& body) {
   constexpr size_t piece = 4096;
-  const auto count = static_cast<uint32_t>((args.values.size() + piece - 1) / piece);
-  split(count, piece / 4, [&](uint32_t begin, uint32_t end) {
-    const size_t from = begin * piece, to = std::min(end * piece, args.values.size());
+  const auto parts = static_cast<uint32_t>((count + piece - 1) / piece);
+  split(parts, piece / 4,
+        [&](uint32_t begin, uint32_t end) { body(begin * piece, std::min(end * piece, count)); });
+}
+
+void team_training_kernels::adamw(const adamw_args<float>& args) {
+  split_elements(args.values.size(), [&](size_t from, size_t to) {
     training_.adamw({.values = args.values.data() + from,
                      .gradients = args.gradients.data() + from,
                      .first = args.first.data() + from,

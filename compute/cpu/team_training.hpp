@@ -37,6 +37,10 @@ public:
   void combine_backward(const combine_backward_args<float>& args) override;
   void sum(const sum_args<float>& args) override;
   void cross_entropy(const cross_entropy_args<float>& args) override;
+  void distil(const distil_args<float>& args) override;
+  void match_rows(const match_rows_args<float>& args) override;
+  void anchor(const anchor_args<float>& args) override;
+  void add_squares(std::span<const float> x, std::span<float> totals) override;
   void adamw(const adamw_args<float>& args) override;
   double sum_of_squares(std::span<const float> values) override;
   void transpose(const matrix_of<const float>& source, const matrix_of<float>& target) override;
@@ -55,8 +59,12 @@ private:
 
   // body(begin, end) over parts of [0, count); `cost` of one, in vector steps.
   void split(uint32_t count, uint64_t cost, const std::function<void(uint32_t, uint32_t)>& body);
+  // body(from, to) over parts of a long row of elements.
+  void split_elements(size_t count, const std::function<void(size_t, size_t)>& body);
   // Takes indices one after another on every thread: for work of unequal size.
   void take_turns(uint32_t count, const std::function<void(uint32_t)>& body);
+  // x becomes its softmax; returns the logarithm of the sum of exponentials.
+  float soften(std::span<float> x) const;
 
   const kernel_table& table_;
   const training_table& training_;

@@ -47,6 +47,15 @@ struct adamw_run {
   float gradient_factor, beta1, beta2, eps, decay, step_size, second_scale;
 };
 
+struct anchor_run {
+  const float* values;
+  const float* anchor;
+  const float* importance;
+  float strength;
+  float* gradients;
+  size_t count;
+};
+
 struct training_table {
   void (*product)(const training_product& product);
   // x[i] *= scale for i below count; the largest of [begin, end).
@@ -71,6 +80,11 @@ struct training_table {
   void (*sum)(const float* a, const float* b, float factor, float* y, uint32_t count);
   // x = e / sum * pull * weight, apart from the target.
   void (*loss_slopes)(float* x, float sum, float pull, float weight, uint32_t count);
+  // y = (a - b) * factor; y may be a or b.
+  void (*difference)(const float* a, const float* b, float factor, float* y, uint32_t count);
+  void (*anchor)(const anchor_run& run);
+  // totals = fma(x, x, totals).
+  void (*add_squares)(const float* x, float* totals, size_t count);
   void (*adamw)(const adamw_run& run);
   double (*sum_of_squares)(const float* x, size_t count);
 };

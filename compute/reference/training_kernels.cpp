@@ -5,6 +5,7 @@
 #include "compute/reference/scalar_math.hpp"
 #include "compute/reference/training_attention.hpp"
 #include "compute/reference/training_choice.hpp"
+#include "compute/reference/training_retention.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -378,6 +379,37 @@ template <class T>
 void reference_training_kernels<T>::cross_entropy(const cross_entropy_args<T>& args) {
   TROUPE_CHECK(args.targets.size() == args.logits.rows && args.losses.size() == args.logits.rows);
   for (uint32_t r = 0; r < args.logits.rows; ++r) cross_entropy_row(args, r);
+}
+
+template <class T>
+void reference_training_kernels<T>::distil(const distil_args<T>& args) {
+  TROUPE_CHECK(same_shape(args.student, args.teacher) && args.temperature > 0);
+  TROUPE_CHECK(args.targets.size() == args.student.rows && args.losses.size() == args.student.rows);
+  for (uint32_t r = 0; r < args.student.rows; ++r) reference::distil_row(args, r);
+}
+
+template <class T>
+void reference_training_kernels<T>::match_rows(const match_rows_args<T>& args) {
+  TROUPE_CHECK(same_shape(args.student, args.teacher) && same_shape(args.student, args.dstudent));
+  TROUPE_CHECK(args.targets.size() == args.student.rows && args.losses.size() == args.student.rows);
+  for (uint32_t r = 0; r < args.student.rows; ++r) reference::match_row(args, r);
+}
+
+template <class T>
+void reference_training_kernels<T>::anchor(const anchor_args<T>& args) {
+  const size_t count = args.gradients.size();
+  TROUPE_CHECK(args.values.size() == count && args.anchor.size() == count);
+  TROUPE_CHECK(args.importance.size() == count);
+  for (size_t i = 0; i < count; ++i) {
+    const T pull = args.strength * args.importance[i];
+    args.gradients[i] = std::fma(pull, args.values[i] - args.anchor[i], args.gradients[i]);
+  }
+}
+
+template <class T>
+void reference_training_kernels<T>::add_squares(std::span<const T> x, std::span<T> totals) {
+  TROUPE_CHECK(x.size() == totals.size());
+  for (size_t i = 0; i < x.size(); ++i) totals[i] = std::fma(x[i], x[i], totals[i]);
 }
 
 template <class T>

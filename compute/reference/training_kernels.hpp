@@ -33,6 +33,10 @@ public:
   void embed_rows(const embed_rows_args<T>& args) override;
   void embed_backward(const embed_backward_args<T>& args) override;
   void cross_entropy(const cross_entropy_args<T>& args) override;
+  void distil(const distil_args<T>& args) override;
+  void match_rows(const match_rows_args<T>& args) override;
+  void anchor(const anchor_args<T>& args) override;
+  void add_squares(std::span<const T> x, std::span<T> totals) override;
   void adamw(const adamw_args<T>& args) override;
   double sum_of_squares(std::span<const T> values) override;
   void transpose(const matrix_of<const T>& source, const matrix_of<T>& target) override;

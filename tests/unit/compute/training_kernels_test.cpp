@@ -138,6 +138,32 @@ TEST_P(training_kernels_of_shapes, work_on_rows_alike) {
       });
 }
 
+TEST_P(training_kernels_of_shapes, hold_on_to_a_teacher_alike) {
+  const auto [rows, cols, seed] = GetParam();
+  // student, teacher, losses, hidden rows of both, their gradient, losses
+  expect_same_bits(
+      {numbers(rows, cols, seed, 6), numbers(rows, cols, seed + 1, 6), numbers(1, rows, seed + 2),
+       numbers(rows, cols, seed + 3), numbers(rows, cols, seed + 4), numbers(rows, cols, seed + 5),
+       numbers(1, rows, seed + 6)},
+      [](kernels_f& device, std::vector<numbers>& n) {
+        const uint32_t rows = n[0].rows_;
+        std::vector<int32_t> targets;
+        for (uint32_t r = 0; r < rows; ++r) targets.push_back(r % 5 == 3 ? -1 : 0);
+        device.distil({.student = n[0].view(),
+                       .teacher = n[1].view(),
+                       .targets = targets,
+                       .temperature = 3.0f,
+                       .weight = 0.3f,
+                       .losses = {n[2].view().row(0), rows}});
+        device.match_rows({.student = n[3].view(),
+                           .teacher = n[4].view(),
+                           .targets = targets,
+                           .weight = 0.7f,
+                           .dstudent = n[5].view(),
+                           .losses = {n[6].view().row(0), rows}});
+      });
+}
+
 INSTANTIATE_TEST_SUITE_P(shapes, training_kernels_of_shapes,
                          testing::Values(std::tuple(1u, 1u, 1u), std::tuple(5u, 15u, 17u),
                                          std::tuple(48u, 64u, 16u), std::tuple(49u, 70u, 65u),
@@ -161,6 +187,21 @@ TEST(training_kernels, step_and_measure_alike) {
                                      .step_size = 0.01f,
                                      .second_scale = 1.5f});
                        n[4].data[0] = static_cast<float>(device.sum_of_squares(n[0].flat()));
+                     });
+  }
+}
+
+TEST(training_kernels, hold_on_to_weights_alike) {
+  for (const uint32_t count : {1u, 16u, 4095u, 9001u}) {
+    expect_same_bits({numbers(1, count, 1), numbers(1, count, 2), numbers(1, count, 3),
+                      numbers(1, count, 4), numbers(1, count, 5)},
+                     [](kernels_f& device, std::vector<numbers>& n) {
+                       device.anchor({.values = n[0].flat(),
+                                      .anchor = n[1].flat(),
+                                      .importance = n[2].flat(),
+                                      .strength = 0.3f,
+                                      .gradients = n[3].flat()});
+                       device.add_squares(n[3].flat(), n[4].flat());
                      });
   }
 }
