@@ -8,6 +8,7 @@
 #include "model/tensor_index.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights.hpp"
+#include "tests/fuzz/checkpoint_target.hpp"
 #include "tests/fuzz/gguf_target.hpp"
 #include "tests/fuzz/grammar_target.hpp"
 #include "tests/fuzz/transport_targets.hpp"
@@ -97,7 +98,7 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 15> all = {{
+constexpr std::array<target, 16> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
@@ -109,6 +110,7 @@ constexpr std::array<target, 15> all = {{
     {"ebnf", read_ebnf, "", "", ebnf_seeds},
     {"frame", read_frame, "", "", frame_seeds},
     {"votes", read_votes, "", "", votes_seeds},
+    {"manifest", read_manifest, "", "", manifest_seeds},
     {"handshake", read_handshake, "", "", handshake_seeds},
     {"sealed_frame", read_sealed_frame, "", "", sealed_frame_seeds},
     {"pieces", put_frame_together, "", "", piece_seeds},

@@ -24,16 +24,6 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The same content as one whole segment: the table says how long it has become.
-std::vector<std::byte> as_message(std::span<const std::byte> bytes) {
-  const auto content = bytes.subspan(std::min(bytes.size(), table_bytes));
-  const size_t words = content.size() / word_bytes;
-  std::vector<std::byte> out(table_bytes + words * word_bytes); // exactly, for the sanitizers
-  put_number(out.data() + 4, 4, words);
-  std::copy_n(content.begin(), words * word_bytes, out.begin() + table_bytes);
-  return out;
-}
-
 std::vector<std::byte> with_checksum(std::span<const std::byte> message) {
   std::vector<std::byte> out(checksum_bytes + message.size());
   put_number(out.data(), checksum_bytes, schemas::checksum_of(message));
@@ -68,6 +58,15 @@ void try_votes(std::span<const std::byte> bytes) {
 }
 
 } // namespace
+
+std::vector<std::byte> as_message(std::span<const std::byte> bytes) {
+  const auto content = bytes.subspan(std::min(bytes.size(), table_bytes));
+  const size_t words = content.size() / word_bytes;
+  std::vector<std::byte> out(table_bytes + words * word_bytes); // exactly, for the sanitizers
+  put_number(out.data() + 4, 4, words);
+  std::copy_n(content.begin(), words * word_bytes, out.begin() + table_bytes);
+  return out;
+}
 
 void read_frame(std::span<const std::byte> bytes) {
   try_frame(bytes);

@@ -1,0 +1,107 @@
+// Writing beside the steps: a copy of the moment, one at a time, and outcomes that are told.
+#include "storage/checkpoint_saver.hpp"
+
+#include "storage/posix_io_worker.hpp"
+#include "tests/unit/storage_checkpoints/sample_checkpoints.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+namespace troupe::storage {
+namespace {
+
+using tests::checkpoint_machine;
+using tests::sample;
+using tests::state_of;
+
+class checkpoint_saver_test : public testing::Test {
+protected:
+  uint64_t newest() {
+    std::vector<status> passed;
+    auto fresh = machine.store();
+    const auto found = fresh.read_newest(passed);
+    if (!found) return 0;
+    EXPECT_EQ(state_of(*found), sample(found->manifest.step));
+    return found->manifest.step;
+  }
+  status save(checkpoint_saver& saver, uint64_t step) {
+    auto state = sample(step);
+    const status saved = saver.save(state.info(), state.views());
+    for (auto& [name, bytes] : state.parts) // the next step moves everything
+      std::fill(bytes.begin(), bytes.end(), std::byte{0});
+    return saved;
+  }
+
+  checkpoint_machine machine;
+  checkpoint_store store = machine.store();
+};
+
+TEST_F(checkpoint_saver_test, writes_the_state_of_the_call_and_prunes) {
+  posix_io_worker worker;
+  checkpoint_saver saver(store, worker, {.keep = {.last = 2}});
+  for (uint64_t step = 1; step <= 5; ++step) ASSERT_TRUE(save(saver, step).ok());
+  ASSERT_TRUE(saver.finish().ok());
+  const auto outcomes = saver.take_outcomes();
+  ASSERT_EQ(outcomes.size(), 5u);
+  for (uint64_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(outcomes[i].step, i + 1);
+    EXPECT_TRUE(outcomes[i].failure.ok());
+    EXPECT_EQ(outcomes[i].pruned.manifests.size(), i < 2 ? 0u : 1u);
+  }
+  EXPECT_TRUE(saver.take_outcomes().empty());
+  EXPECT_EQ(newest(), 5u);
+  EXPECT_EQ(machine.store().list()->size(), 2u);
+}
+
+TEST_F(checkpoint_saver_test, does_not_wait_unless_two_meet) {
+  std::promise<void> gate;
+  auto opened = gate.get_future().share();
+  posix_io_worker worker;
+  ASSERT_TRUE(worker
+                  .submit(
+                      [opened] {
+                        opened.wait();
+                        return status();
+                      },
+                      [](const status&) {})
+                  .ok());
+  checkpoint_saver saver(store, worker, {.keep = {}, .patience = std::chrono::seconds(0)});
+  ASSERT_TRUE(save(saver, 1).ok()) << "the disk is busy, and nobody waits for it";
+  EXPECT_EQ(saver.waits(), 0u);
+  const status second = save(saver, 2);
+  EXPECT_EQ(second.code(), status_code::timed_out);
+  EXPECT_NE(second.why().find("the checkpoint of step 1 in 0 seconds"), std::string::npos);
+  gate.set_value();
+}
+
+TEST_F(checkpoint_saver_test, tells_of_a_full_disk_and_goes_on) {
+  posix_io_worker worker;
+  checkpoint_saver saver(store, worker, {});
+  ASSERT_TRUE(save(saver, 1).ok());
+  ASSERT_TRUE(saver.finish().ok());
+  machine.quality().full = true;
+  ASSERT_TRUE(save(saver, 2).ok());
+  ASSERT_TRUE(saver.finish().ok());
+  machine.quality().full = false;
+  ASSERT_TRUE(save(saver, 3).ok());
+  ASSERT_TRUE(saver.finish().ok());
+  const auto outcomes = saver.take_outcomes();
+  ASSERT_EQ(outcomes.size(), 3u);
+  EXPECT_TRUE(outcomes[0].failure.ok());
+  EXPECT_EQ(outcomes[1].failure.code(), status_code::exhausted);
+  EXPECT_TRUE(outcomes[2].failure.ok());
+  EXPECT_EQ(newest(), 3u);
+}
+
+TEST_F(checkpoint_saver_test, says_so_when_the_worker_has_no_room) {
+  class full_worker final : public io_worker {
+    status submit(job, completion) override { return {status_code::exhausted, "no room"}; }
+  } worker;
+  checkpoint_saver saver(store, worker, {});
+  EXPECT_EQ(save(saver, 1).code(), status_code::exhausted);
+  EXPECT_TRUE(saver.finish().ok());
+}
+
+} // namespace
+} // namespace troupe::storage
