@@ -57,8 +57,8 @@ private:
   schemas::learning_document part_of(const schemas::learning_document& document,
                                      const sample& of) const;
 
-  const reservoir_settings settings_;
-  const uint64_t seed_;
+  reservoir_settings settings_;
+  uint64_t seed_;
   std::map<std::string, sample, std::less<>> samples_;
 };
 

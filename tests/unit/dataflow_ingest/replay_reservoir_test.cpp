@@ -16,6 +16,10 @@ schemas::learning_document numbered(uint64_t number, std::string domain = "d") {
           .text = "text " + std::to_string(number)};
 }
 
+std::vector<schemas::learning_document> slots_of(const replay_reservoir& reservoir) {
+  return reservoir.save()[0].slots;
+}
+
 // For every document the chance to be kept is M / n. Over all seeds the counts must look like that:
 // chi squared with n - 1 degrees of freedom, times 1 - M / n for drawing without putting back.
 TEST(replay_reservoir, keeps_every_document_equally_often) {
@@ -26,7 +30,7 @@ TEST(replay_reservoir, keeps_every_document_equally_often) {
   for (uint64_t seed = 0; seed < seeds; ++seed) {
     replay_reservoir reservoir({.documents_max = kept}, seed);
     for (uint64_t i = 0; i < offered; ++i) reservoir.offer(numbered(i));
-    for (const auto& slot : reservoir.save()[0].slots) ++counts[slot.offset];
+    for (const auto& slot : slots_of(reservoir)) ++counts[slot.offset];
   }
   const double expected = double(seeds) * kept / offered;
   double chi = 0;
@@ -73,7 +77,7 @@ TEST(replay_reservoir, forgets_the_documents_of_an_id) {
   EXPECT_EQ(reservoir.erase(""), 0u);
   EXPECT_EQ(reservoir.documents(), 9u);
   for (uint64_t n = 0; n < 1000; ++n) ASSERT_NE(reservoir.draw(n, {})->offset, 4u);
-  for (const auto& slot : reservoir.save()[0].slots) EXPECT_NE(slot.text, "text 4");
+  for (const auto& slot : slots_of(reservoir)) EXPECT_NE(slot.text, "text 4");
 }
 
 TEST(replay_reservoir, domains_of_their_own_are_drawn_by_weight) {
@@ -102,7 +106,7 @@ TEST(replay_reservoir, keeps_a_part_of_a_long_document) {
     long_one.text = "x" + umlauts + std::to_string(i);
     reservoir.offer(long_one);
   }
-  for (const auto& slot : reservoir.save()[0].slots) {
+  for (const auto& slot : slots_of(reservoir)) {
     EXPECT_LE(slot.text.size(), 10u);
     EXPECT_GE(slot.text.size(), 8u);
     EXPECT_NE(static_cast<uint8_t>(slot.text[0]) & 0xC0, 0x80);
