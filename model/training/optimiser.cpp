@@ -20,10 +20,10 @@ double power(double x, uint64_t n) {
 
 template <class T>
 double squared_norm(compute::training_kernels<T>& device, const parameter_map& map,
-                    const parameter_gradients<T>& gradients) {
+                    const parameter_gradients<T>& gradients, const parameter_set& frozen) {
   double sum = 0;
   for (parameter_id id = 0; id < map.list.size(); ++id)
-    sum = sum + device.sum_of_squares(gradients.total_of(id));
+    if (!frozen.has(id)) sum = sum + device.sum_of_squares(gradients.total_of(id));
   return sum;
 }
 
@@ -34,6 +34,7 @@ void adamw_optimiser<T>::step(compute::training_kernels<T>& device, parameter_va
   const double first_left = 1 - power(options_.beta1, steps_);
   const double second_left = 1 - power(options_.beta2, steps_);
   for (parameter_id id = 0; id < map_->list.size(); ++id) {
+    if (frozen_.has(id)) continue;
     const auto& p = (*map_)[id];
     const double decay = p.is_matrix || options_.decay_vectors ? options_.weight_decay : 0;
     device.adamw({.values = values.of(id),
@@ -51,9 +52,9 @@ void adamw_optimiser<T>::step(compute::training_kernels<T>& device, parameter_va
 }
 
 template double squared_norm<float>(compute::training_kernels<float>&, const parameter_map&,
-                                    const parameter_gradients<float>&);
+                                    const parameter_gradients<float>&, const parameter_set&);
 template double squared_norm<double>(compute::training_kernels<double>&, const parameter_map&,
-                                     const parameter_gradients<double>&);
+                                     const parameter_gradients<double>&, const parameter_set&);
 template class adamw_optimiser<float>;
 template class adamw_optimiser<double>;
 

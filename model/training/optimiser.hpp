@@ -1,7 +1,9 @@
 // AdamW over all parameters of a map, or over those of one part.
 #pragma once
 
-#include "model/training/parameters.hpp"
+#include "model/training/parameter_choice.hpp"
+
+#include <utility>
 
 namespace troupe::model {
 
@@ -14,16 +16,21 @@ struct adamw_options {
 };
 
 // Sum of squares of each parameter's gradient, added up in the order of the map: a parameter lies
-// on one node, so the norm does not depend on which.
+// on one node, so the norm does not depend on which. What is frozen is left out.
 template <class T>
 double squared_norm(compute::training_kernels<T>& device, const parameter_map& map,
-                    const parameter_gradients<T>& gradients);
+                    const parameter_gradients<T>& gradients, const parameter_set& frozen = {});
 
 template <class T>
 class adamw_optimiser {
 public:
-  adamw_optimiser(const parameter_map& map, const adamw_options& options)
-      : map_(&map), options_(options), first_(map.scalars), second_(map.scalars) {}
+  // Frozen parameters keep their bits: neither momentum nor decay moves them.
+  adamw_optimiser(const parameter_map& map, const adamw_options& options, parameter_set frozen = {})
+      : map_(&map),
+        options_(options),
+        frozen_(std::move(frozen)),
+        first_(map.scalars),
+        second_(map.scalars) {}
 
   // Values change; who uses them has to refresh them. `factor` is the clipping's.
   void step(compute::training_kernels<T>& device, parameter_values<T>& values,
@@ -34,6 +41,7 @@ public:
 private:
   const parameter_map* map_;
   const adamw_options options_;
+  const parameter_set frozen_;
   std::vector<T> first_, second_;
   uint64_t steps_ = 0;
 };
