@@ -6,14 +6,13 @@
 #include "base/text.hpp"
 #include "cli/engine_setup.hpp"
 #include "cli/learn_data.hpp"
+#include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
 #include "cli/program.hpp"
 #include "dataflow/expert_balance.hpp"
 #include "dataflow/learning_rate.hpp"
 #include "model/training/training_run.hpp"
 #include "storage/posix_disk.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <array>
 #include <atomic>
@@ -216,61 +215,14 @@ private:
 
 // ---- writing ----
 
-// What is written is no longer of FP8, if it ever was.
-std::string config_of(const actors::text_file& config) {
-  auto json = nlohmann::ordered_json::parse(config.content); // has been read before
-  return json.erase("quantization_config") > 0 ? json.dump(2) : config.content;
-}
-
-// config.json is the last: without it a folder is no model. What a failure leaves is removed.
-class checkpoint_writer {
-public:
-  checkpoint_writer(storage::disk& folder, const learning& with) : folder_(folder), with_(with) {}
-
-  status write(compute::dtype type) {
-    const status written = write_all(type);
-    if (!written.ok())
-      for (const auto& name : names_) (void)folder_.remove(name);
-    return written;
-  }
-
-private:
-  status write_all(compute::dtype type) {
-    const std::string weights = "model.safetensors";
-    names_.push_back(weights);
-    TROUPE_RETURN_IF_ERROR(with_.run->write(
-        type, [&](std::span<const std::byte> bytes) { return folder_.append(weights, bytes); }));
-    TROUPE_RETURN_IF_ERROR(folder_.sync(weights));
-    const auto& texts = with_.texts;
-    TROUPE_RETURN_IF_ERROR(write_text("generation_config.json", texts.generation));
-    TROUPE_RETURN_IF_ERROR(write_text("tokenizer.json", texts.tokenizer));
-    TROUPE_RETURN_IF_ERROR(write_text("tokenizer_config.json", texts.tokenizer_config));
-    TROUPE_RETURN_IF_ERROR(write_text("chat_template.jinja", texts.chat_template));
-    auto config = texts.config;
-    config.content = config_of(config);
-    TROUPE_RETURN_IF_ERROR(write_text("config.json", config));
-    return folder_.sync_directory();
-  }
-
-  status write_text(const std::string& name, const actors::text_file& text) {
-    if (!text.present) return {};
-    names_.push_back(name);
-    TROUPE_RETURN_IF_ERROR(folder_.write(name, std::as_bytes(std::span(text.content))));
-    return folder_.sync(name);
-  }
-
-  storage::disk& folder_;
-  const learning& with_;
-  std::vector<std::string> names_;
-};
-
 // The steps, and the checkpoint that they make; what has been learnt before a failure is written.
 status learn_and_write(learner& steps, const learn_settings& settings, const learning& with,
                        storage::disk& folder, const std::atomic<int>& signal) {
   const status learnt = steps.learn(signal);
   if (!learnt.ok() && with.run->steps() == 0) return learnt;
   const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
-  const status written = checkpoint_writer(folder, with).write(type);
+  const status written = write_model_folder(
+      folder, with.texts, [&](const model::byte_sink& to) { return with.run->write(type, to); });
   if (!learnt.ok() && written.ok())
     return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
   TROUPE_RETURN_IF_ERROR(learnt);
