@@ -36,6 +36,18 @@ bool needs_admin_key(std::string_view path) {
   return path == "/admin" || path.starts_with("/admin/");
 }
 
+constexpr std::string_view path_of_data = "/v1/data";
+
+// Why nobody may use a route that always needs a key.
+api_error nobody_may(std::string_view routes, std::string_view code, std::string_view without) {
+  api_error error;
+  error.http_status = 403;
+  error.type = "permission_error";
+  error.code = code;
+  error.message = text(routes, " off: this server was started without ", without);
+  return error;
+}
+
 bool needs_key(std::string_view path, const api_options& options) {
   if (options.api_keys.empty()) return false;
   if (path == "/metrics") return options.metrics_need_key;
@@ -87,6 +99,7 @@ const std::vector<api_handler::route>& api_handler::routes() {
       {"GET", "/metrics", &api_handler::get_metrics},
       {"POST", "/tokenize", &api_handler::post_tokenize},
       {"POST", "/detokenize", &api_handler::post_detokenize},
+      {"POST", path_of_data, &api_handler::post_data},
   };
   return table;
 }
@@ -118,20 +131,16 @@ const api_handler::route* api_handler::find_route(const http_request& request,
 // Browsers ask OPTIONS without credentials; the answer gives nothing away.
 std::optional<api_error> api_handler::key_refusal_of(const http_request& request) const {
   const bool admin = needs_admin_key(request.path);
-  if (request.method == "OPTIONS" || (!admin && !needs_key(request.path, options_)))
+  const bool data = request.path == path_of_data; // who may ask may not therefore teach
+  if (request.method == "OPTIONS" || (!admin && !data && !needs_key(request.path, options_)))
     return std::nullopt;
-  const auto& keys = admin ? options_.admin_keys : options_.api_keys;
+  const auto& keys = admin ? options_.admin_keys : data ? options_.ingest_keys : options_.api_keys;
   const std::string_view authorization = request.field("authorization");
   if (is_among(bearer_key(authorization), keys)) return std::nullopt;
+  if (keys.empty() && data) return nobody_may("ingest is", "ingest_disabled", "--ingest");
+  if (keys.empty()) return nobody_may("admin routes are", "admin_disabled", "an admin key");
   api_error error;
-  if (keys.empty()) {
-    error.http_status = 403;
-    error.type = "permission_error";
-    error.code = "admin_disabled";
-    error.message = "admin routes are off: this server was started without an admin key";
-    return error;
-  }
-  const std::string_view what = admin ? "admin key" : "API key";
+  const std::string_view what = admin ? "admin key" : data ? "ingest key" : "API key";
   error.http_status = 401;
   error.type = "authentication_error";
   error.code = "invalid_api_key";
@@ -311,11 +320,14 @@ void api_handler::get_metrics(const call_pointer& call) {
     const transport_metrics transport = parts_.transport();
     const http_metrics::counts requests = metrics_.snapshot();
     const storage::journal_counters journal = parts_.journal->counters();
+    std::optional<storage::ingest_log_counters> ingest;
+    if (parts_.ingest != nullptr) ingest = parts_.ingest->counters();
     return of->reply.content(metrics_text({engine,
                                            transport,
                                            requests,
                                            options_.rules.model_name,
-                                           {journal, streams_resumed_.load()}}),
+                                           {journal, streams_resumed_.load()},
+                                           ingest}),
                              metrics_content_type);
   });
 }

@@ -12,6 +12,7 @@
 #include "server/progress_watch.hpp"
 #include "server/reply.hpp"
 #include "server/text_codec.hpp"
+#include "storage/ingest_queue.hpp"
 #include "storage/request_journal.hpp"
 
 #include <atomic>
@@ -24,8 +25,9 @@ namespace troupe::server {
 
 struct api_options {
   request_rules rules;
-  std::vector<std::string> api_keys;   // empty: everybody may
-  std::vector<std::string> admin_keys; // empty: nobody may
+  std::vector<std::string> api_keys;    // empty: everybody may
+  std::vector<std::string> admin_keys;  // empty: nobody may
+  std::vector<std::string> ingest_keys; // empty: nobody may send documents to learn from
   bool metrics_need_key = false;
   std::string cors_origin;           // of browsers' pages that may ask; empty: none
   size_t aside_bytes_min = 16 << 10; // larger bodies are parsed and tokenised off the I/O threads
@@ -36,10 +38,11 @@ struct api_parts {
   actors::engine& engine; // these three outlive the server
   const class clock& clock;
   std::function<transport_metrics()> transport;
-  std::shared_ptr<const text_codec> codec;           // shared with the answers under way
-  std::function<uint64_t()> seeds;                   // any thread
-  std::function<actors::cluster_picture()> cluster;  // any thread; none: a node of its own
-  std::shared_ptr<storage::request_journal> journal; // shared with the answers under way
+  std::shared_ptr<const text_codec> codec;                 // shared with the answers under way
+  std::function<uint64_t()> seeds;                         // any thread
+  std::function<actors::cluster_picture()> cluster;        // any thread; none: a node of its own
+  std::shared_ptr<storage::request_journal> journal;       // shared with the answers under way
+  std::shared_ptr<storage::ingest_queue> ingest = nullptr; // that too; none: nobody may send
 };
 
 class api_handler final : public http_handler, public std::enable_shared_from_this<api_handler> {
@@ -73,6 +76,7 @@ private:
   void post_chat(const call_pointer& call);
   void post_tokenize(const call_pointer& call);
   void post_detokenize(const call_pointer& call);
+  void post_data(const call_pointer& call);
   void options(const call_pointer& call);
 
   void get_completion(const call_pointer& call);

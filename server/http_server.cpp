@@ -53,7 +53,7 @@ status check(const server_parts& parts, const server_options& options) {
   if (parts.codec == nullptr || parts.vocabulary == 0) {
     return out_of_range("a server needs a codec and a vocabulary");
   }
-  for (const auto* keys : {&options.api_keys, &options.admin_keys}) {
+  for (const auto* keys : {&options.api_keys, &options.admin_keys, &options.ingest_keys}) {
     for (const std::string& key : *keys) {
       if (key.empty()) return out_of_range("an API key must not be empty");
     }
@@ -88,14 +88,17 @@ std::shared_ptr<api_handler> make_handler(const server_parts& parts, const serve
                 .cluster = parts.cluster,
                 .journal = parts.journal != nullptr
                                ? parts.journal
-                               : std::make_shared<storage::request_journal>(parts.clock)},
-      api_options{.rules = std::move(rules),
-                  .api_keys = options.api_keys,
-                  .admin_keys = options.admin_keys,
-                  .metrics_need_key = options.metrics_need_key,
-                  .cors_origin = options.cors_origin,
-                  .aside_bytes_min = options.aside_bytes_min,
-                  .event_ids = options.event_ids});
+                               : std::make_shared<storage::request_journal>(parts.clock),
+                .ingest = parts.ingest},
+      api_options{
+          .rules = std::move(rules),
+          .api_keys = options.api_keys,
+          .admin_keys = options.admin_keys,
+          .ingest_keys = parts.ingest != nullptr ? options.ingest_keys : std::vector<std::string>(),
+          .metrics_need_key = options.metrics_need_key,
+          .cors_origin = options.cors_origin,
+          .aside_bytes_min = options.aside_bytes_min,
+          .event_ids = options.event_ids});
 }
 
 } // namespace

@@ -9,6 +9,7 @@
 #include "server/limits.hpp"
 #include "server/openai_request.hpp"
 #include "server/text_codec.hpp"
+#include "storage/ingest_queue.hpp"
 #include "storage/request_journal.hpp"
 
 #include <cstdint>
@@ -25,8 +26,9 @@ struct server_options {
   uint32_t io_threads = 1;
   uint32_t connections_max = 4096; // over it: 503 and closed
   std::string served_model_name;
-  std::vector<std::string> api_keys;   // empty: no key needed
-  std::vector<std::string> admin_keys; // empty: there is no admin route for anybody
+  std::vector<std::string> api_keys;    // empty: no key needed
+  std::vector<std::string> admin_keys;  // empty: there is no admin route for anybody
+  std::vector<std::string> ingest_keys; // empty: nobody may send documents to learn from
   bool metrics_need_key = false;
   std::string cors_origin;           // "*" or one origin; empty: pages of other origins may not ask
   size_t aside_bytes_min = 16 << 10; // larger request bodies are parsed off the I/O threads
@@ -48,6 +50,8 @@ struct server_parts {
   // Where the requests of streams are noted, so that they can be resumed by their id. Shared with
   // the answers under way; none: in memory, bounded, for this server alone.
   std::shared_ptr<storage::request_journal> journal = nullptr;
+  // Where documents to learn from are kept, shared with those under way; none: they are refused.
+  std::shared_ptr<storage::ingest_queue> ingest = nullptr;
 };
 
 class http_server {

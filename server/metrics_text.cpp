@@ -239,6 +239,17 @@ void write_resume(metrics_writer& out, const resume_metrics& from) {
               journal.write_failures);
 }
 
+void write_ingest(metrics_writer& out, const storage::ingest_log_counters& from) {
+  out.counter("troupe_ingest_documents_total", "Documents to learn from that were kept.",
+              from.documents);
+  out.counter("troupe_ingest_repeated_total", "Batches that had been kept before.", from.repeated);
+  out.counter("troupe_ingest_full_total", "Batches turned away for lack of room.", from.full);
+  out.counter("troupe_ingest_failures_total", "Writes that did not reach the disk.", from.failed);
+  out.gauge("troupe_ingest_log_begin", "Offset of the first document in the log.", from.begin);
+  out.gauge("troupe_ingest_log_end", "Offset behind the last document in the log.", from.end);
+  out.gauge("troupe_ingest_log_bytes", "Bytes of the log on the disk.", from.bytes);
+}
+
 } // namespace
 
 std::string escaped_label(std::string_view value) {
@@ -265,6 +276,7 @@ std::string metrics_text(const metrics_page& page) {
   metrics_writer transport("");
   write_transport(transport, page.transport, page.requests);
   write_resume(transport, page.resume);
+  if (page.ingest) write_ingest(transport, *page.ingest);
   metrics_writer vllm(model);
   write_vllm(vllm, page.engine);
   return own.take() + transport.take() + vllm.take();

@@ -3,9 +3,11 @@
 
 #include "actors/engine.hpp"
 #include "server/http_metrics.hpp"
+#include "storage/ingest_log.hpp"
 #include "storage/request_journal.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +36,7 @@ struct metrics_page {
   const http_metrics::counts& requests;
   std::string_view model_name;
   resume_metrics resume = {};
+  std::optional<storage::ingest_log_counters> ingest = std::nullopt; // none: nothing is taken in
 };
 
 // Own series (troupe_*) and the ones dashboards made for vLLM look for (vllm:*).
