@@ -46,7 +46,8 @@ struct backward_scratch {
   owned_rows<T> attended, in_rank, q, keys, values, absorbed, q_rank, raw;
   owned_rows<T> gate, up, inner;
   owned_rows<T> expert_output, expert_input, logits, shared, shared_gate;
-  owned_rows<T> head_normed, head_logits;
+  owned_rows<T> head_normed, head_logits, taught_normed, taught_logits;
+  std::vector<T> hidden_losses;
   std::vector<T> weights;
   std::vector<T> bias;
 };
@@ -94,11 +95,25 @@ void embedding_forward(const training_context<T>& at, const compute::matrix_of<T
 template <class T>
 void embedding_backward(const training_context<T>& at, const compute::matrix_of<T>& dhidden);
 
+// What a teacher says of the rows of a call: its own model's hidden rows before the final norm, and
+// how strongly the student is drawn there (model/training/distillation.hpp).
+template <class T>
+struct lesson {
+  const description* model = nullptr; // of the same vocabulary
+  const parameter_values<T>* values = nullptr;
+  compute::matrix_of<const T> hidden;
+  T weight = 1;
+  T temperature = 1;
+  T hidden_weight = 0;
+};
+
 template <class T>
 struct loss_options {
   T weight = 1; // of each target: 1 / targets of the step
   T z_loss = 0;
-  uint32_t rows_at_once = 128; // bounds the memory for logits
+  uint32_t rows_at_once = 128;       // bounds the memory for logits
+  const lesson<T>* taught = nullptr; // only with gradients
+  std::span<T> taught_losses = {};   // of each row, with a lesson
 };
 
 // Losses of all rows; with gradients in the context also dhidden := gradient of hidden.

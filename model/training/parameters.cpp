@@ -283,7 +283,8 @@ void parameter_values<T>::refresh(compute::training_kernels<T>& device) {
 template <class T>
 parameter_gradients<T>::parameter_gradients(const parameter_map& map)
     : map_(&map), chain_(map.scalars), total_(map.scalars) {
-  if (map.head == map.embedding) tied_head_.resize(map[map.head].count());
+  const bool tied = map.head == map.embedding && map.head != no_parameter;
+  if (tied) tied_head_.resize(map[map.head].count());
 }
 
 template <class T>

@@ -135,6 +135,7 @@ public:
   void close_share();
   // After close_share.
   std::span<const T> total() const { return total_; }
+  std::span<T> total() { return total_; }
   std::span<const T> total_of(parameter_id id) const {
     return std::span<const T>(total_).subspan((*map_)[id].offset, (*map_)[id].count());
   }

@@ -27,6 +27,7 @@ result<int32_t> padding_id_of(std::string_view config_json, std::string_view fil
 void pass_figures::add(const pass_figures& other) {
   loss_sum += other.loss_sum;
   targets += other.targets;
+  taught_sum += other.taught_sum;
   expert_rows.resize(std::max(expert_rows.size(), other.expert_rows.size()));
   for (size_t layer = 0; layer < other.expert_rows.size(); ++layer) {
     auto& mine = expert_rows[layer];
@@ -171,19 +172,32 @@ result<pass_figures> training_pass<T>::run(compute::training_kernels<T>& device,
   forward(at, with.corrections, &figures);
   const uint32_t rows = rows_.count();
   losses_.resize(rows);
+  taught_losses_.assign(with.taught != nullptr ? rows : 0, T(0));
   const auto dhidden = dhidden_.shape(rows, model_.hidden);
   head_loss<T>(at, hidden_.back().view(),
                {.weight = weight,
                 .z_loss = static_cast<T>(options_.z_loss),
-                .rows_at_once = options_.head_rows},
+                .rows_at_once = options_.head_rows,
+                .taught = with.taught,
+                .taught_losses = taught_losses_},
                std::span(losses_), dhidden, scratch_);
   for (uint32_t r = 0; r < rows; ++r) {
     if (targets_[r] < 0) continue;
     figures.loss_sum += static_cast<double>(losses_[r]);
     ++figures.targets;
+    if (with.taught != nullptr) figures.taught_sum += static_cast<double>(taught_losses_[r]);
   }
   if (with.gradients != nullptr) backward(at, with.corrections);
   return figures;
+}
+
+template <class T>
+result<matrix_of<const T>> training_pass<T>::hidden(compute::training_kernels<T>& device,
+                                                    const parts& with,
+                                                    std::span<const training_document> documents) {
+  if (status valid = lay_out(documents); !valid.ok()) return fail(valid);
+  forward(context(device, with), with.corrections, nullptr);
+  return matrix_of<const T>(hidden_.back().view());
 }
 
 template <class T>

@@ -31,6 +31,7 @@ result<int32_t> padding_id_of(std::string_view config_json, std::string_view fil
 struct pass_figures {
   double loss_sum = 0; // nats over the targets, without the z-loss
   uint64_t targets = 0;
+  double taught_sum = 0; // what is paid for differing from a teacher, over the targets
   // Rows that chose each expert, by layer; empty for a dense one.
   std::vector<std::vector<uint64_t>> expert_rows;
 
@@ -47,6 +48,7 @@ public:
     const parameter_values<T>& values;
     std::span<const std::vector<float>> corrections; // by layer
     parameter_gradients<T>* gradients = nullptr;     // null: losses only
+    const lesson<T>* taught = nullptr;               // of the same documents; only with gradients
   };
   // Adds gradients of weight * (sum of losses). Cutting documents into several calls, in order,
   // changes no bit of the gradients. Refuses tokens outside of the vocabulary.
@@ -55,6 +57,11 @@ public:
   // Of every row of the documents, [rows, vocabulary].
   result<std::vector<T>> logits(compute::training_kernels<T>& device, const parts& with,
                                 std::span<const training_document> documents);
+
+  // The last layer's rows, before the final norm; valid until the next call.
+  result<compute::matrix_of<const T>> hidden(compute::training_kernels<T>& device,
+                                             const parts& with,
+                                             std::span<const training_document> documents);
 
 private:
   status lay_out(std::span<const training_document> documents);
@@ -85,7 +92,7 @@ private:
   owned_rows<T> again_; // what a layer computed again gives
   owned_rows<T> dhidden_, doutput_;
   backward_scratch<T> scratch_;
-  std::vector<T> losses_;
+  std::vector<T> losses_, taught_losses_;
 };
 
 } // namespace troupe::model
