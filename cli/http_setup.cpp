@@ -9,6 +9,19 @@ namespace {
 
 constexpr size_t key_file_bytes_max = 1 << 20;
 
+// To those given, the ones of a file. `flag` says where the file was named.
+status add_keys_of_file(program& context, const std::string& file, std::string_view flag,
+                        std::vector<std::string>& keys) {
+  if (file.empty()) return {};
+  const auto content = context.files.read_text(file, key_file_bytes_max);
+  if (!content) return content.error().within(flag);
+  const auto more = keys_of_file(*content);
+  if (more.empty())
+    return status(status_code::invalid_argument, text(flag, ": ", file, " holds no key"));
+  keys.insert(keys.end(), more.begin(), more.end());
+  return {};
+}
+
 } // namespace
 
 result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings,
@@ -19,15 +32,8 @@ result<std::vector<std::string>> api_keys_of(program& context, const serve_setti
                      " is no IP address of this machine; 127.0.0.1 is for itself alone, "
                      "0.0.0.0 and :: for all networks"));
   std::vector<std::string> keys = settings.api_key;
-  if (!settings.api_key_file.empty()) {
-    const auto content = context.files.read_text(settings.api_key_file, key_file_bytes_max);
-    if (!content) return fail(content.error().within("--api-key-file"));
-    const auto more = keys_of_file(*content);
-    if (more.empty())
-      return fail(status_code::invalid_argument,
-                  text("--api-key-file: ", settings.api_key_file, " holds no key"));
-    keys.insert(keys.end(), more.begin(), more.end());
-  }
+  if (auto s = add_keys_of_file(context, settings.api_key_file, "--api-key-file", keys); !s.ok())
+    return fail(std::move(s));
   for (const auto& key : keys)
     if (key.empty())
       return fail(status_code::invalid_argument, "--api-key: a key must not be empty");
@@ -38,6 +44,24 @@ result<std::vector<std::string>> api_keys_of(program& context, const serve_setti
             flag, " ", settings.host,
             " is reachable from other machines and no key is set: give --api-key "
             "(or TROUPE_API_KEY, or --api-key-file), or --allow-open-network to let everybody in"));
+  return keys;
+}
+
+result<std::vector<std::string>> ingest_keys_of(program& context, const serve_settings& settings) {
+  std::vector<std::string> keys = settings.ingest_key;
+  if (auto s = add_keys_of_file(context, settings.ingest_key_file, "--ingest-key-file", keys);
+      !s.ok())
+    return fail(std::move(s));
+  for (const auto& key : keys)
+    if (key.empty())
+      return fail(status_code::invalid_argument, "--ingest-key: a key must not be empty");
+  if (!settings.ingest.empty() && keys.empty())
+    return fail(status_code::invalid_argument,
+                "--ingest needs a key for those who may teach the model: give --ingest-key (or "
+                "TROUPE_INGEST_KEY, or --ingest-key-file)");
+  if (settings.ingest.empty() && !keys.empty())
+    return fail(status_code::invalid_argument,
+                "--ingest-key goes with --ingest DIR, where documents are kept");
   return keys;
 }
 

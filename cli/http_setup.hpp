@@ -62,6 +62,10 @@ private:
 result<std::vector<std::string>> api_keys_of(program& context, const serve_settings& settings,
                                              std::string_view flag = "--host");
 
+// The keys of those who may send documents to learn from; with --ingest there must be one. Fails as
+// above.
+result<std::vector<std::string>> ingest_keys_of(program& context, const serve_settings& settings);
+
 server::sampling_defaults sampling_defaults_of(const model::generation_defaults& from);
 server::server_options server_options_of(const serve_settings& settings,
                                          std::vector<std::string> keys, std::string name);

@@ -7,6 +7,7 @@
 #include "cli/chat.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
+#include "cli/ingest.hpp"
 #include "cli/inspect.hpp"
 #include "cli/learn.hpp"
 #include "cli/node.hpp"
@@ -52,6 +53,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_inspect());
   out.push_back(troupe::cli::make_synth());
   out.push_back(troupe::cli::make_tokenize());
+  out.push_back(troupe::cli::make_ingest());
   out.push_back(troupe::cli::make_learn());
   out.push_back(troupe::cli::make_bench());
   out.push_back(troupe::cli::make_bench_serve());

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cli/http_setup.hpp"
+#include "cli/ingest_setup.hpp"
 #include "cli/journal_setup.hpp"
 #include "cli/model_text_codec.hpp"
 #include "cli/program.hpp"
@@ -57,6 +58,14 @@ bool drain(program& context, actors::engine& engine, server::http_server& server
 int run_serve(program& context, const serve_settings& settings) {
   auto keys = api_keys_of(context, settings);
   if (!keys) return context.complain(keys.error(), exit_usage);
+  auto ingest_keys = ingest_keys_of(context, settings);
+  if (!ingest_keys) return context.complain(ingest_keys.error(), exit_usage);
+  running_ingest ingest;
+  if (!settings.ingest.empty()) {
+    auto opened = start_ingest(settings.ingest, settings.ingest_bytes.bytes);
+    if (!opened) return context.complain(opened.error().within("--ingest"));
+    ingest = std::move(*opened);
+  }
   auto started = start_engine(context, {.model = settings.model,
                                         .device = settings.device,
                                         .engine = settings.engine,
@@ -74,11 +83,13 @@ int run_serve(program& context, const serve_settings& settings) {
                              .codec = make_text_codec(engine, context.clock),
                              .vocabulary = engine.description().vocabulary,
                              .defaults = sampling_defaults_of(engine.generation_defaults()),
-                             .journal = journal->journal};
+                             .journal = journal->journal,
+                             .ingest = ingest.queue};
   stop_request stop;
   const signal_scope signals(context.signals, [&stop](int signal) { return stop.hear(signal); });
-  auto server = server::http_server::start(std::move(parts),
-                                           server_options_of(settings, std::move(*keys), name));
+  auto options = server_options_of(settings, std::move(*keys), name);
+  options.ingest_keys = std::move(*ingest_keys);
+  auto server = server::http_server::start(std::move(parts), std::move(options));
   if (!server) return context.complain(server.error());
   announce(context, settings, engine, **server, name);
 

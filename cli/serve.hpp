@@ -29,6 +29,10 @@ struct serve_settings {
   bool event_ids = true;
   std::string persist_kv;
   byte_size persist_kv_bytes = {uint64_t{4} << 30};
+  std::string ingest;
+  byte_size ingest_bytes = {uint64_t{1} << 30};
+  std::vector<std::string> ingest_key;
+  std::string ingest_key_file;
   device_settings device;
   engine_settings engine;
   common_settings common;
@@ -126,6 +130,27 @@ struct serve_settings {
            .help = "most bytes there; the least recently used go first",
            .range = {1048576, 1125899906842624}},
           persist_kv_bytes);
+    visit({.name = "ingest",
+           .value = "DIR",
+           .help = "folder of a log of documents to learn from",
+           .unset = "none"},
+          ingest);
+    visit({.name = "ingest-bytes",
+           .value = "BYTES",
+           .help = "room for the log; when it is full of what nobody has learnt from yet, nothing "
+                   "more is taken in",
+           .range = {1048576, 1125899906842624}},
+          ingest_bytes);
+    visit({.name = "ingest-key",
+           .value = "KEY",
+           .help = "key that clients must send as a bearer token to POST /v1/data; may be repeated",
+           .secret = true},
+          ingest_key);
+    visit({.name = "ingest-key-file",
+           .value = "FILE",
+           .help = "file with such keys to POST /v1/data, one a line",
+           .unset = "none"},
+          ingest_key_file);
     device.for_each_field(visit);
     engine.for_each_field(visit);
     common.for_each_field(visit);

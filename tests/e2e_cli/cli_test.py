@@ -25,7 +25,7 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "learn", "bench", "bench serve", "simulate run", "simulate replay",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "bench", "bench serve", "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
@@ -223,6 +223,43 @@ class synth_test(cli_case):
     def test_wrong_words(self):
         self.expect(run("model", "synth"), 2, "takes one shape", "olmoe-1b-7b")
         self.expect(run("model", "synth", "huge"), 2, "'huge' is no shape", "granite-1b-a400m")
+
+
+class ingest_test(cli_case):
+    """Files into a log of documents."""
+
+    def ingest(self, folder, *flags):
+        return self.expect(run("ingest", *flags, "--into", str(folder / "data")), 0).decode()
+
+    def test_a_second_run_takes_what_was_added(self):
+        folder = self.scratch()
+        lines = folder / "a.jsonl"
+        lines.write_text('{"text": "one"}\n{"text": "two"}\nnonsense\n')
+        (folder / "texts").mkdir()
+        (folder / "texts" / "b.txt").write_text("three")
+        said = self.ingest(folder, str(lines), str(folder / "texts"))
+        self.assertEqual(said, "4 documents taken in, 1 of them unreadable; the log ends at 4\n")
+        with lines.open("a") as more:
+            more.write('{"text": "four"}\n')
+        said = self.ingest(folder, str(lines), str(folder / "texts"))
+        self.assertEqual(said, "1 documents taken in, 0 of them unreadable; the log ends at 5\n")
+
+    def test_it_follows_until_a_signal(self):
+        folder = self.scratch()
+        (folder / "in").mkdir()
+        process = start("ingest", str(folder / "in"), "--into", str(folder / "data"), "--follow")
+        (folder / "in" / "a.jsonl").write_text('{"text": "one"}\n')
+        self.assertIn(b"1 documents so far", process.stderr.readline())
+        taken = run("ingest", str(folder / "in"), "--into", str(folder / "data"))
+        self.expect(taken, 1, "another process uses this folder")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"1 documents taken in", out)
+
+    def test_it_says_what_it_needs(self):
+        self.expect(run("ingest", "--into", "/tmp/x"), 2, "needs a file")
+        self.expect(run("ingest", "x"), 2, "needs --into")
 
 
 class learn_test(cli_case):

@@ -6,6 +6,7 @@
 #include "cli/chat.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
+#include "cli/ingest.hpp"
 #include "cli/inspect.hpp"
 #include "cli/learn.hpp"
 #include "cli/node.hpp"
@@ -33,6 +34,7 @@ inline command_list all_commands() {
   out.push_back(make_inspect());
   out.push_back(make_synth());
   out.push_back(make_tokenize());
+  out.push_back(make_ingest());
   out.push_back(make_learn());
   out.push_back(make_bench());
   out.push_back(make_bench_serve());
