@@ -79,7 +79,7 @@ result<learning_data> cut_documents(const model::tokenizer& tokenizer,
     if (!tokens) return fail(tokens.error().within(text("document ", i + 1)));
     auto& into = held ? out.held_out : out.training;
     into.bytes += documents[i].size();
-    into.pieces.add(std::move(*tokens));
+    into.pieces.add(std::move(*tokens), documents[i].size());
   }
   if (out.training.pieces.count() == 0)
     return fail(status_code::invalid_argument, "there is no document to learn from");

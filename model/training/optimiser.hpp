@@ -36,6 +36,11 @@ public:
   void step(compute::training_kernels<T>& device, parameter_values<T>& values,
             const parameter_gradients<T>& gradients, double rate, double factor);
 
+  // The moments, each as long as all values.
+  std::span<const T> first() const { return first_; }
+  std::span<const T> second() const { return second_; }
+  void set_steps(uint64_t steps) { steps_ = steps; }
+
   uint64_t steps() const { return steps_; }
 
 private:

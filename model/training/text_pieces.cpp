@@ -3,13 +3,14 @@
 
 #include "base/check.hpp"
 #include "base/random.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <numeric>
 
 namespace troupe::model {
 
-void text_pieces::add(std::vector<int32_t> document) {
+void text_pieces::add(std::vector<int32_t> document, uint64_t bytes) {
   if (document.empty()) return;
   document.insert(document.begin(), separator_);
   document.push_back(separator_);
@@ -20,7 +21,16 @@ void text_pieces::add(std::vector<int32_t> document) {
                        .end = std::min(begin + context_, inputs)});
   }
   tokens_ += inputs;
+  bytes_ += bytes;
   documents_.push_back(std::move(document));
+  document_bytes_.push_back(bytes);
+}
+
+uint64_t text_pieces::bytes_of(size_t index) const {
+  const auto& piece = pieces_[index];
+  const uint64_t inputs = documents_[piece.document].size() - 1;
+  const uint64_t bytes = document_bytes_[piece.document];
+  return bytes * piece.end / inputs - bytes * piece.begin / inputs;
 }
 
 training_document text_pieces::at(size_t index) const {
@@ -42,16 +52,30 @@ size_t piece_order::next() {
   if (at_ == order_.size()) {
     ++epoch_;
     at_ = 0;
-    order_.resize(count_);
-    std::iota(order_.begin(), order_.end(), size_t{0});
-    for (size_t i = count_; i > 1; --i) {
-      const random_key key{.seed = seed_,
-                           .subsystem = random_subsystem::workload,
-                           .entity = static_cast<uint32_t>(epoch_)};
-      std::swap(order_[i - 1], order_[random_below(key, i, i)]);
-    }
+    shuffle();
   }
   return order_[at_++];
+}
+
+status piece_order::restore(uint64_t epoch, uint64_t dealt) {
+  if (dealt > count_ || (epoch == 0) != (dealt == 0))
+    return status(status_code::corrupt, text("data: ", dealt, " pieces dealt in epoch ", epoch));
+  epoch_ = epoch;
+  at_ = dealt;
+  order_.clear();
+  if (epoch > 0) shuffle();
+  return {};
+}
+
+void piece_order::shuffle() {
+  order_.resize(count_);
+  std::iota(order_.begin(), order_.end(), size_t{0});
+  for (size_t i = count_; i > 1; --i) {
+    const random_key key{.seed = seed_,
+                         .subsystem = random_subsystem::workload,
+                         .entity = static_cast<uint32_t>(epoch_)};
+    std::swap(order_[i - 1], order_[random_below(key, i, i)]);
+  }
 }
 
 } // namespace troupe::model

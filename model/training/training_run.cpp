@@ -3,10 +3,36 @@
 
 #include "base/text.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <future>
+#include <map>
 
 namespace troupe::model {
+
+static_assert(std::endian::native == std::endian::little); // of the bytes in a state
+
+namespace {
+
+constexpr uint64_t state_version = 1;
+
+// Where a part's bytes are in the run.
+std::span<std::byte> writable(std::span<const std::byte> bytes) {
+  return {const_cast<std::byte*>(bytes.data()), bytes.size()}; // the caller owns them
+}
+
+bool all_finite(std::span<const std::byte> bytes) {
+  for (size_t at = 0; at + sizeof(float) <= bytes.size(); at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
+} // namespace
 
 training_run::training_run(const description& model, compute::executor& executor,
                            const training_run_options& options)
@@ -105,6 +131,42 @@ status training_run::write(compute::dtype type, const byte_sink& to) const {
                              .corrections = corrections_,
                              .type = type},
                             to);
+}
+
+std::vector<state_part> training_run::state() {
+  std::vector<state_part> out;
+  const auto add = [&](const char* kind, std::span<const float> all) {
+    for (const auto& p : map_.list)
+      out.push_back({kind + p.name, std::as_bytes(all.subspan(p.offset, p.count()))});
+  };
+  add("value/", values_.all());
+  add("first/", optimiser_.first());
+  add("second/", optimiser_.second());
+  for (size_t layer = 0; layer < corrections_.size(); ++layer) {
+    if (!corrections_[layer].empty())
+      out.push_back({text("bias/", layer), std::as_bytes(std::span(corrections_[layer]))});
+  }
+  stored_run_ = {state_version, optimiser_.steps()};
+  out.push_back({"run", std::as_bytes(std::span(stored_run_))});
+  return out;
+}
+
+status training_run::restore(std::span<const state_part> parts) {
+  const auto own = state();
+  TROUPE_RETURN_IF_ERROR(check_parts(parts, own));
+  std::array<uint64_t, 2> run = {};
+  std::memcpy(run.data(), find_part(parts, "run")->bytes.data(), sizeof run);
+  if (run[0] != state_version)
+    return status(status_code::corrupt, text("state: run is of version ", run[0]));
+  for (const auto& part : parts) {
+    if (part.name != "run" && !all_finite(part.bytes))
+      return status(status_code::corrupt, text("state: ", part.name, " holds what is no number"));
+  }
+  std::map<std::string, std::span<const std::byte>> given;
+  for (const auto& part : parts) given[part.name] = part.bytes;
+  for (const auto& part : own) std::ranges::copy(given[part.name], writable(part.bytes).begin());
+  optimiser_.set_steps(run[1]);
+  return on_device([this](auto& device) { values_.refresh(device); });
 }
 
 } // namespace troupe::model

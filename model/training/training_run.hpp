@@ -6,7 +6,9 @@
 #include "model/training/checkpoint_export.hpp"
 #include "model/training/optimiser.hpp"
 #include "model/training/training_pass.hpp"
+#include "model/training/training_state.hpp"
 
+#include <array>
 #include <memory>
 
 namespace troupe::model {
@@ -44,6 +46,12 @@ public:
   uint64_t steps() const { return optimiser_.steps(); }
   status write(compute::dtype type, const byte_sink& to) const;
 
+  // All that a run is made of between two steps: weights, moments, biases and the count of steps.
+  std::vector<state_part> state();
+  // Goes on where state() was called, with the same bits. `corrupt` when names or sizes are those
+  // of another model, or a weight is no number; nothing has changed then.
+  status restore(std::span<const state_part> parts);
+
 private:
   training_run(const description& model, compute::executor& executor,
                const training_run_options& options);
@@ -60,6 +68,7 @@ private:
   adamw_optimiser<float> optimiser_;
   training_pass<float> pass_;
   std::vector<std::vector<float>> corrections_;
+  std::array<uint64_t, 2> stored_run_ = {}; // what state() says of the run itself
 };
 
 } // namespace troupe::model

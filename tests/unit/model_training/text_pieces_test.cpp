@@ -10,11 +10,15 @@ namespace {
 
 TEST(text_pieces, ask_for_every_token_once) {
   text_pieces pieces(3, 0);
-  pieces.add({5, 6, 7, 8});
-  pieces.add({});
-  pieces.add({9});
+  pieces.add({5, 6, 7, 8}, 11);
+  pieces.add({}, 0);
+  pieces.add({9}, 4);
   ASSERT_EQ(pieces.count(), 3u);
   EXPECT_EQ(pieces.tokens(), 7u);
+  EXPECT_EQ(pieces.bytes(), 15u);
+  EXPECT_EQ(pieces.bytes_of(0), 6u); // 3 of 5 tokens
+  EXPECT_EQ(pieces.bytes_of(1), 5u);
+  EXPECT_EQ(pieces.bytes_of(2), 4u);
   std::vector<std::vector<int32_t>> inputs, targets;
   for (const auto& piece : pieces.all()) {
     inputs.emplace_back(piece.tokens.begin(), piece.tokens.end());
