@@ -59,6 +59,11 @@ checkpoint_outcome checkpoint_saver::write(const shared_state& copy, checkpoint_
   checkpoint_outcome out;
   out.step = copy.info.step;
   auto written = store.write(copy.info, copy.parts);
+  if (!written && written.error().code() == status_code::exhausted) {
+    // What is to go in any case may make room.
+    const auto freed = store.prune(keep);
+    if (freed && !freed->manifests.empty()) written = store.write(copy.info, copy.parts);
+  }
   if (!written) {
     out.failure = written.error();
     return out;

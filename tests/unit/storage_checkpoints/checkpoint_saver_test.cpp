@@ -94,6 +94,51 @@ TEST_F(checkpoint_saver_test, tells_of_a_full_disk_and_goes_on) {
   EXPECT_EQ(newest(), 3u);
 }
 
+// A folder with more checkpoints than are to be kept, on a disk without room for another one.
+TEST_F(checkpoint_saver_test, makes_room_by_what_is_to_go_in_any_case) {
+  for (const uint64_t step : {1, 2}) {
+    const auto state = sample(step);
+    ASSERT_TRUE(store.write(state.info(), state.views()).has_value());
+  }
+  class small_disk final : public disk {
+  public:
+    small_disk(disk& below, size_t files_max) : below_(below), files_max_(files_max) {}
+    result<std::vector<std::byte>> read(const std::string& name) override {
+      return below_.read(name);
+    }
+    status write(const std::string& name, std::span<const std::byte> bytes) override {
+      if (below_.list()->size() >= files_max_) return {status_code::exhausted, "no space"};
+      return below_.write(name, bytes);
+    }
+    status append(const std::string& name, std::span<const std::byte> bytes) override {
+      return below_.append(name, bytes);
+    }
+    status sync(const std::string& name) override { return below_.sync(name); }
+    status rename(const std::string& from, const std::string& to) override {
+      return below_.rename(from, to);
+    }
+    status remove(const std::string& name) override { return below_.remove(name); }
+    status sync_directory() override { return below_.sync_directory(); }
+    result<std::vector<std::string>> list() override { return below_.list(); }
+
+  private:
+    disk& below_;
+    size_t files_max_;
+  };
+  const size_t full = machine.folder().list()->size() + 1;
+  for (const size_t keep : {2, 1}) {
+    small_disk small(machine.folder(), full);
+    checkpoint_store on_it(small, tests::small_chunks);
+    posix_io_worker worker;
+    checkpoint_saver saver(on_it, worker, {.keep = {.last = keep}});
+    ASSERT_TRUE(save(saver, 3).ok());
+    ASSERT_TRUE(saver.finish().ok());
+    const auto outcomes = saver.take_outcomes();
+    EXPECT_EQ(outcomes.at(0).failure.ok(), keep == 1) << outcomes.at(0).failure.why();
+    EXPECT_EQ(newest(), keep == 1 ? 3u : 2u);
+  }
+}
+
 TEST_F(checkpoint_saver_test, says_so_when_the_worker_has_no_room) {
   class full_worker final : public io_worker {
     status submit(job, completion) override { return {status_code::exhausted, "no room"}; }
