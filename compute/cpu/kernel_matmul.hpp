@@ -101,9 +101,15 @@ struct matmul_kernels {
     }
   }
 
+  // What one pass over a group's weights brings into the cache of the weights that come next.
+  struct look_ahead {
+    const uint8_t* at = nullptr;
+    uint32_t lines = 0; // of 64 bytes, in each block of inputs
+  };
+
   // R rows from `row` on, P panels from `panel` on.
   template <class W, int R, int P>
-  static void block_step(const block_tile& t, uint32_t row, uint32_t panel) {
+  static void block_step(const block_tile& t, uint32_t row, uint32_t panel, look_ahead ahead = {}) {
     // Sums are in registers where these are enough for them beside the integer ones.
     constexpr bool in_registers = R * P <= S::block_sums_kept;
     f kept[in_registers ? R : 1][in_registers ? P : 1];
@@ -131,6 +137,7 @@ struct matmul_kernels {
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) dots[r][p].start(t.x_sums[block + size_t(r) * t.blocks]);
       }
+      for (uint32_t n = 0; n < ahead.lines; ++n, ahead.at += 64) __builtin_prefetch(ahead.at, 0, 2);
 #pragma GCC unroll 4
       for (int octet = 0; octet < 4; ++octet) {
         typename S::quad first[P];
@@ -186,21 +193,31 @@ struct matmul_kernels {
 
   // All rows from `row` on, of which there are at most R, in one pass over the weights.
   template <class W, int R>
-  static void block_last_rows(const block_tile& t, uint32_t row) {
-    if (row + R == t.rows) return block_step<W, R, 4>(t, row, 0);
-    if constexpr (R > 1) block_last_rows<W, R - 1>(t, row);
+  static void block_last_rows(const block_tile& t, uint32_t row, look_ahead ahead) {
+    if (row + R == t.rows) return block_step<W, R, 4>(t, row, 0, ahead);
+    if constexpr (R > 1) block_last_rows<W, R - 1>(t, row, ahead);
   }
 
-  // Few rows, as the experts of a batch have them, read their weights from memory once.
+  // Few rows, as the experts of a batch have them, read their weights from memory once. With more,
+  // memory would be idle in all passes but the first of each group.
   template <class W>
   static void block_product(const block_tile& t) {
     constexpr uint32_t most_last = S::block_rows_last;
     if (t.width == 4 && (most_last > 1 || t.rows == 1)) {
-      uint32_t row = 0;
-      for (; t.rows - row > most_last; row += S::block_rows_wide) {
-        block_step<W, S::block_rows_wide, 4>(t, row, 0);
+      look_ahead ahead;
+      uint32_t pass_bytes = 0;
+      if (t.next != nullptr && t.rows > most_last) {
+        constexpr uint32_t block_lines = 4 * 4 * W::octet_bytes / 64;
+        const uint32_t passes =
+            1 + (t.rows - most_last + S::block_rows_wide - 1) / S::block_rows_wide;
+        ahead = {t.next, (block_lines + passes - 1) / passes};
+        pass_bytes = ahead.lines * t.blocks * 64;
       }
-      block_last_rows<W, S::block_rows_last>(t, row);
+      uint32_t row = 0;
+      for (; t.rows - row > most_last; row += S::block_rows_wide, ahead.at += pass_bytes) {
+        block_step<W, S::block_rows_wide, 4>(t, row, 0, ahead);
+      }
+      block_last_rows<W, S::block_rows_last>(t, row, ahead);
       return;
     }
     for (uint32_t panel = 0; panel < t.width; ++panel) {

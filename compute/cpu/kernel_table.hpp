@@ -40,6 +40,7 @@ struct block_tile {
   const uint8_t* weights;
   const uint16_t* scales; // bf16
   uint32_t width;
+  const uint8_t* next; // weights that come next, as many bytes; or null
   tile_output out;
 };
 

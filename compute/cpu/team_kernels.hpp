@@ -90,7 +90,7 @@ private:
   void collect_inputs(std::span<const matmul_args> parts);
   void quantise_inputs();
   void multiply_between(uint64_t begin, uint64_t end);
-  void run_units(const product& p, uint64_t begin, uint64_t end);
+  void run_units(const product& p, uint64_t begin, uint64_t end, const std::byte* after);
   float* scratch_floats(uint32_t share, size_t count);
   void route_row(const route_args& args, uint32_t row, share_scratch& scratch);
 

@@ -125,7 +125,7 @@ void team_kernels::multiply(std::span<const matmul_args> parts) {
   }
   const uint32_t shares = team_.size();
   if (shares == 1 || cost <= alone_max * 4) {
-    for (const product& p : products_) run_units(p, 0, p.units);
+    multiply_between(0, cost);
     return;
   }
   const uint64_t runs =
@@ -140,16 +140,21 @@ void team_kernels::multiply(std::span<const matmul_args> parts) {
 
 // The units that begin at a cost in [begin, end).
 void team_kernels::multiply_between(uint64_t begin, uint64_t end) {
-  for (const product& p : products_) {
-    const auto first_at = [&p](uint64_t at) {
-      if (at <= p.cost_begin) return uint64_t{0};
-      return std::min(p.units, (at - p.cost_begin + p.unit_cost - 1) / p.unit_cost);
-    };
-    run_units(p, first_at(begin), first_at(end));
+  const auto first_at = [](const product& p, uint64_t at) {
+    if (at <= p.cost_begin) return uint64_t{0};
+    return std::min(p.units, (at - p.cost_begin + p.unit_cost - 1) / p.unit_cost);
+  };
+  for (size_t n = 0; n < products_.size(); ++n) {
+    const product& p = products_[n];
+    const bool goes_on = n + 1 < products_.size() && first_at(products_[n + 1], end) > 0;
+    const auto* next = goes_on ? products_[n + 1].args->w->values().data() : nullptr;
+    run_units(p, first_at(p, begin), first_at(p, end), next);
   }
 }
 
-void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {
+// `after`: the weights that come next, or null.
+void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end,
+                             const std::byte* after) {
   const matmul_args& args = *p.args;
   const weight_layout layout = args.w->layout();
   for (uint64_t unit = begin; unit < end; ++unit) {
@@ -160,6 +165,8 @@ void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {
     const std::byte* weights = args.w->values().data() + layout.group_offset(group);
     if (layout.quantised()) {
       const uint32_t blocks = layout.blocks();
+      const bool again = unit + 1 < end && (unit + 1) / p.chunks == group; // for other rows
+      const auto* next = unit + 1 == end ? after : weights + 4 * layout.panel_bytes();
       const size_t block = inputs_[p.input].block_begin + size_t{row} * blocks;
       const block_tile tile{.x = quantised_.as<int8_t>().data() + block * quant_block,
                             .x_scales = quantised_scales_.as<float>().data() + block,
@@ -170,6 +177,7 @@ void team_kernels::run_units(const product& p, uint64_t begin, uint64_t end) {
                             .scales = args.w->scales().as<uint16_t>().data() +
                                       layout.scale_index(group * weight_layout::group_columns, 0),
                             .width = layout.width(group),
+                            .next = again ? nullptr : reinterpret_cast<const uint8_t*>(next),
                             .out = out};
       (layout.format == weight_format::int8 ? table_.matmul_int8 : table_.matmul_int4)(tile);
       continue;
