@@ -10,6 +10,7 @@
 #include "cli/ingest.hpp"
 #include "cli/inspect.hpp"
 #include "cli/learn.hpp"
+#include "cli/learn_eval.hpp"
 #include "cli/node.hpp"
 #include "cli/run.hpp"
 #include "cli/serve.hpp"
@@ -55,6 +56,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_tokenize());
   out.push_back(troupe::cli::make_ingest());
   out.push_back(troupe::cli::make_learn());
+  out.push_back(troupe::cli::make_learn_eval());
   out.push_back(troupe::cli::make_bench());
   out.push_back(troupe::cli::make_bench_serve());
   troupe::cli::add_simulate_commands(out);

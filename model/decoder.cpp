@@ -200,22 +200,35 @@ result<std::vector<int32_t>> decoder::greedy(std::span<const int32_t> prompt, ui
   return out;
 }
 
+result<double> nats_of(decoder& model, std::span<const int32_t> tokens,
+                       std::span<const int32_t> targets) {
+  TROUPE_CHECK(tokens.size() == targets.size());
+  const auto logits = model.logits_of(tokens);
+  if (!logits) return fail(logits.error());
+  const size_t vocabulary = model.model().vocabulary;
+  double nats = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (targets[i] < 0) continue;
+    const auto row = std::span<const float>(*logits).subspan(i * vocabulary, vocabulary);
+    const double most = *std::max_element(row.begin(), row.end());
+    double sum = 0;
+    for (const float logit : row) sum += std::exp(logit - most);
+    nats += most + std::log(sum) - row[static_cast<size_t>(targets[i])];
+  }
+  return nats;
+}
+
 result<perplexity_result> perplexity(decoder& model, std::span<const int32_t> tokens,
                                      uint32_t context) {
-  const size_t vocabulary = model.model().vocabulary;
   double nats = 0;
   perplexity_result out;
   for (size_t begin = 0; begin + 1 < tokens.size(); begin += context) {
     const auto piece = tokens.subspan(begin, std::min<size_t>(context, tokens.size() - begin));
-    const auto logits = model.logits_of(piece);
-    if (!logits) return fail(logits.error());
-    for (size_t i = 0; i + 1 < piece.size(); ++i, ++out.tokens) {
-      const auto row = std::span<const float>(*logits).subspan(i * vocabulary, vocabulary);
-      const double most = *std::max_element(row.begin(), row.end());
-      double sum = 0;
-      for (const float logit : row) sum += std::exp(logit - most);
-      nats += most + std::log(sum) - row[static_cast<size_t>(piece[i + 1])];
-    }
+    if (piece.size() < 2) break;
+    const auto loss = nats_of(model, piece.first(piece.size() - 1), piece.subspan(1));
+    if (!loss) return fail(loss.error());
+    nats += *loss;
+    out.tokens += piece.size() - 1;
   }
   if (out.tokens == 0)
     return fail(status_code::invalid_argument, "perplexity needs at least two tokens");

@@ -65,6 +65,11 @@ private:
   std::vector<uint32_t> positions_, slots_, sequence_of_, prompt_lengths_, all_rows_;
 };
 
+// Sum of -log(probability) in nats of targets[i] after tokens[0, i], of those that are not below
+// zero, in sequence 0.
+result<double> nats_of(decoder& model, std::span<const int32_t> tokens,
+                       std::span<const int32_t> targets);
+
 struct perplexity_result {
   double perplexity = 0;
   double nats_per_token = 0;

@@ -25,7 +25,8 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "bench", "bench serve", "simulate run", "simulate replay",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "learn eval", "bench", "bench serve",
+            "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"
 # Many continuations at once, so that a signal always finds it at work.
@@ -334,6 +335,37 @@ class learn_test(cli_case):
         self.assertEqual(process.returncode, 130, err)
         self.assertIn(b" steps", out)
         self.expect(run("generate", "The king", "--model", str(folder / "cut"), "--max-tokens", "8"), 0)
+
+    def test_eval_measures_what_was_kept_and_what_was_forgotten(self):
+        folder = self.prepared()
+        sentences = (folder / "tales.txt").read_text().split("\n<|endoftext|>\n")
+        (folder / "held.txt").write_text("\n<|endoftext|>\n".join(sentences[3::4]))  # as --hold-out 4 does
+        (folder / "other.jsonl").write_text(json.dumps({"text": "42 is 6 times 7; 56 is 7 times 8."}) + "\n")
+        before, after = self.bits(self.learn(folder, "learnt"))
+        self.expect(self.learn(folder, "then", "--model", str(folder / "learnt"), "--hold-out", "0", data="other.jsonl"), 0)
+        models = [str(folder / name) for name in ("base", "learnt", "then")]
+        domains = ["--domain", f"tales={folder / 'held.txt'}", "--domain", f"sums={folder / 'other.jsonl'}"]
+        flags = [*domains, "--context", "64", "--quantize", "f32"]
+        found = json.loads(self.expect(run("learn", "eval", *models, *flags, "--json", "--joint", models[1]), 0))
+        losses = found["losses"]
+        self.assertEqual(found["domains"], ["tales", "sums"])
+        self.assertAlmostEqual(losses[0][0], before, places=3)
+        self.assertAlmostEqual(losses[1][0], after, places=3)
+        self.assertLess(losses[2][1], losses[1][1])
+        self.assertAlmostEqual(found["backward_transfer"], losses[1][0] - losses[2][0])
+        self.assertAlmostEqual(found["retention"], 2 ** found["backward_transfer"])
+        self.assertAlmostEqual(found["forward_transfer"], losses[0][1] - losses[1][1])
+        self.assertAlmostEqual(found["regret"], found["average"] - sum(losses[1]) / 2)
+        table = self.expect(run("learn", "eval", *models, *flags), 0).decode()
+        self.assertRegex(table, r"(?m)^bits per byte +tales +sums$")
+        self.assertIn(f"{losses[2][1]:.4f}", table)
+        self.expect(run("learn", "eval", *flags), 2, "needs a model")
+        self.expect(run("learn", "eval", models[0]), 2, "--domain")
+        self.expect(run("learn", "eval", models[0], "--domain", "tales"), 2, "--domain tales: give a name and a file")
+        self.expect(run("learn", "eval", models[0], "--domain", f"x={folder / 'none.txt'}"), 1, "none.txt")
+        self.expect(run("learn", "eval", str(folder / "none"), *domains), 3, "none")
+        self.expect(run("learn", "eval", *models, *domains[:2]), 2, "2 stages of learning but 1 domains")
+        self.expect(run("learn", "eval", models[0], *domains, "--context", "100000"), 2, "--context 100000")
 
     def test_wrong_words(self):
         folder = self.prepared()

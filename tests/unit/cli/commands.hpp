@@ -9,6 +9,7 @@
 #include "cli/ingest.hpp"
 #include "cli/inspect.hpp"
 #include "cli/learn.hpp"
+#include "cli/learn_eval.hpp"
 #include "cli/node.hpp"
 #include "cli/serve.hpp"
 #include "cli/simulate.hpp"
@@ -36,6 +37,7 @@ inline command_list all_commands() {
   out.push_back(make_tokenize());
   out.push_back(make_ingest());
   out.push_back(make_learn());
+  out.push_back(make_learn_eval());
   out.push_back(make_bench());
   out.push_back(make_bench_serve());
   add_simulate_commands(out);
