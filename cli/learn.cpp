@@ -11,6 +11,7 @@
 #include "cli/program.hpp"
 #include "dataflow/expert_balance.hpp"
 #include "dataflow/learning_rate.hpp"
+#include "model/training/piece_source.hpp"
 #include "model/training/training_run.hpp"
 #include "storage/posix_disk.hpp"
 
@@ -123,12 +124,20 @@ public:
       : context_(context),
         settings_(settings),
         with_(with),
-        order_(with.data.training.pieces.count(), settings.seed) {}
+        source_(with.data.training.pieces, settings.step_tokens, settings.seed) {}
 
   // Until all steps are done or a signal comes.
   status learn(const std::atomic<int>& signal) {
     TROUPE_RETURN_IF_ERROR(measure("before"));
     return run(signal);
+  }
+
+  // Of all that the run would need to go on: weights, optimiser and the place in the data.
+  std::string state_hash() const {
+    auto parts = with_.run->state();
+    const auto data = source_.state();
+    parts.push_back({"data/source", data});
+    return model::hash_text(model::hash_of(parts));
   }
 
   // Bits per byte of what was held out, said on standard error.
@@ -149,7 +158,10 @@ private:
     begin_ = context_.clock.now();
     for (uint32_t step = 0; step < settings_.steps && signal.load() == 0; ++step) {
       const double rate = dataflow::learning_rate_at(schedule, step);
-      const auto gradients = with_.run->compute_gradients(take_pieces());
+      const auto batch = source_.next();
+      if (!batch) return batch.error();
+      if (!*batch) break;
+      const auto gradients = with_.run->compute_gradients((*batch)->documents);
       if (!gradients) return gradients.error();
       const double factor = dataflow::clipping_factor(gradients->norm, settings_.clip);
       TROUPE_RETURN_IF_ERROR(with_.run->apply(rate, factor));
@@ -163,15 +175,6 @@ private:
 
   static double mean_loss(const model::pass_figures& figures) {
     return figures.loss_sum / static_cast<double>(figures.targets);
-  }
-
-  std::span<const model::training_document> take_pieces() {
-    step_.clear();
-    for (size_t tokens = 0; tokens < settings_.step_tokens;) {
-      step_.push_back(with_.data.training.pieces.at(order_.next()));
-      tokens += step_.back().tokens.size();
-    }
-    return step_;
   }
 
   // Moves the biases and returns the largest imbalance of a layer.
@@ -197,7 +200,7 @@ private:
     say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
              decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
              ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
-             ", epoch ", order_.epoch(), ", ",
+             ", epoch ", source_.epoch(), ", ",
              decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
              " tokens/s"));
   }
@@ -207,8 +210,7 @@ private:
   program& context_;
   const learn_settings& settings_;
   learning& with_;
-  model::piece_order order_;
-  std::vector<model::training_document> step_;
+  model::piece_source source_;
   uint64_t tokens_ = 0;
   time_point begin_;
 };
@@ -257,7 +259,8 @@ int run_learn(program& context, const learn_settings& settings) {
   learner steps(context, settings, with);
   if (const status done = learn_and_write(steps, settings, with, **folder, signal); !done.ok())
     return context.complain(done);
-  (void)context.out.write(text(settings.out, ": ", with.run->steps(), " steps\n"));
+  (void)context.out.write(
+      text(settings.out, ": ", with.run->steps(), " steps, state ", steps.state_hash(), "\n"));
   return signal.load() != 0 ? exit_code_of(signal.load()) : context.exit_after_output();
 }
 

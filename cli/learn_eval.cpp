@@ -41,15 +41,13 @@ result<double> measure(program& context, const running_engine& loaded, const dom
   if (!separator && !description.eos_ids.empty()) separator = description.eos_ids.front();
   if (!separator) return fail(status_code::unsupported, "the model has no end of sequence");
   model::text_pieces pieces(piece_tokens, *separator);
-  uint64_t bytes = 0;
   for (const auto& each : *documents) {
     auto tokens =
         tokenizer.encode(each, {.add_special_tokens = false, .special_tokens_as_text = true});
     if (!tokens) return fail(tokens.error().within(what.file));
-    bytes += each.size();
-    pieces.add(std::move(*tokens));
+    pieces.add(std::move(*tokens), each.size());
   }
-  if (bytes == 0)
+  if (pieces.bytes() == 0)
     return fail(status_code::invalid_argument, text(what.file, ": there is no document in it"));
   auto decoder = model::decoder::make(
       description, *loaded.model->weights, *loaded.executor,
@@ -62,7 +60,7 @@ result<double> measure(program& context, const running_engine& loaded, const dom
     if (!loss) return fail(loss.error().within(what.file));
     nats += *loss;
   }
-  return nats / std::numbers::ln2 / static_cast<double>(bytes);
+  return nats / std::numbers::ln2 / static_cast<double>(pieces.bytes());
 }
 
 // A row of the matrix.

@@ -289,6 +289,11 @@ class learn_test(cli_case):
         self.assertEqual(len(found), 2)
         return found
 
+    def state(self, outcome):
+        found = re.search(rb", state ([0-9a-f]{16})$", self.expect(outcome, 0).rstrip())
+        self.assertIsNotNone(found)
+        return found[1]
+
     def test_what_was_learnt_is_a_model_that_knows_more(self):
         folder = self.prepared()
         outcome = self.learn(folder, "learnt")
@@ -304,8 +309,10 @@ class learn_test(cli_case):
 
     def test_threads_pieces_and_recomputation_change_no_bit(self):
         folder = self.prepared()
-        self.expect(self.learn(folder, "usual", "--threads", "1"), 0)
-        self.expect(self.learn(folder, "other", "--threads", "2", "--tokens-at-once", "70", "--recompute"), 0)
+        states = [self.state(self.learn(folder, "usual", "--threads", "1")),
+                  self.state(self.learn(folder, "other", "--threads", "2", "--tokens-at-once", "70", "--recompute"))]
+        self.assertEqual(states[0], states[1])
+        self.assertNotEqual(states[0], self.state(self.learn(folder, "less", "--steps", "11")))
         self.expect(self.learn(folder, "jsonl", data="tales.jsonl"), 0)
         self.expect(self.learn(folder, "seed", "--seed", "2"), 0)
         self.assertEqual(self.weights(folder, "usual"), self.weights(folder, "other"))
