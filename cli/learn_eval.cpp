@@ -20,11 +20,11 @@ struct domain {
 
 result<std::vector<domain>> domains_of(const learn_eval_settings& settings) {
   std::vector<domain> out;
-  for (const auto& each : settings.domain) {
+  for (const auto& each : settings.held_out) {
     const size_t equals = each.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == each.size())
       return fail(status_code::invalid_argument,
-                  text("--domain ", each, ": give a name and a file: german=held-out.txt"));
+                  text("--held-out ", each, ": give a name and a file: german=held-out.txt"));
     out.push_back({each.substr(0, equals), each.substr(equals + 1)});
   }
   return out;
@@ -94,10 +94,10 @@ status check(const learn_eval_settings& settings) {
     return status(status_code::invalid_argument, std::string(why));
   };
   if (settings.models.empty()) return wrong("troupe learn eval needs a model directory");
-  if (settings.domain.empty()) return wrong("troupe learn eval needs --domain NAME=FILE");
-  if (settings.models.size() - 1 > settings.domain.size())
+  if (settings.held_out.empty()) return wrong("troupe learn eval needs --held-out NAME=FILE");
+  if (settings.models.size() - 1 > settings.held_out.size())
     return wrong(text("there are ", settings.models.size() - 1, " stages of learning but ",
-                      settings.domain.size(), " domains: each stage learns one"));
+                      settings.held_out.size(), " domains: each stage learns one"));
   return {};
 }
 
@@ -148,7 +148,7 @@ constexpr command_info info = {
         "\n"
         "example:\n"
         "  troupe learn eval /models/base /models/after-law /models/after-code \\\n"
-        "    --domain law=law-held-out.txt --domain code=code-held-out.jsonl\n",
+        "    --held-out law=law-held-out.txt --held-out code=code-held-out.jsonl\n",
 };
 
 } // namespace

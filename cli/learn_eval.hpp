@@ -13,7 +13,7 @@ namespace troupe::cli {
 
 struct learn_eval_settings {
   std::vector<std::string> models;
-  std::vector<std::string> domain;
+  std::vector<std::string> held_out;
   std::string joint;
   std::string quantize = "none";
   uint32_t context = 256;
@@ -29,11 +29,11 @@ struct learn_eval_settings {
                    "stage",
            .positional = true},
           models);
-    visit({.name = "domain",
+    visit({.name = "held-out",
            .value = "NAME=FILE",
            .help = "text nobody has learnt from, once for each domain, in the order of the stages; "
                    "a text file, or one that ends in .jsonl with a string named text in each line"},
-          domain);
+          held_out);
     visit({.name = "joint",
            .value = "MODEL",
            .help =

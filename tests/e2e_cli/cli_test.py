@@ -351,7 +351,7 @@ class learn_test(cli_case):
         before, after = self.bits(self.learn(folder, "learnt"))
         self.expect(self.learn(folder, "then", "--model", str(folder / "learnt"), "--hold-out", "0", data="other.jsonl"), 0)
         models = [str(folder / name) for name in ("base", "learnt", "then")]
-        domains = ["--domain", f"tales={folder / 'held.txt'}", "--domain", f"sums={folder / 'other.jsonl'}"]
+        domains = ["--held-out", f"tales={folder / 'held.txt'}", "--held-out", f"sums={folder / 'other.jsonl'}"]
         flags = [*domains, "--context", "64", "--quantize", "f32"]
         found = json.loads(self.expect(run("learn", "eval", *models, *flags, "--json", "--joint", models[1]), 0))
         losses = found["losses"]
@@ -367,9 +367,9 @@ class learn_test(cli_case):
         self.assertRegex(table, r"(?m)^bits per byte +tales +sums$")
         self.assertIn(f"{losses[2][1]:.4f}", table)
         self.expect(run("learn", "eval", *flags), 2, "needs a model")
-        self.expect(run("learn", "eval", models[0]), 2, "--domain")
-        self.expect(run("learn", "eval", models[0], "--domain", "tales"), 2, "--domain tales: give a name and a file")
-        self.expect(run("learn", "eval", models[0], "--domain", f"x={folder / 'none.txt'}"), 1, "none.txt")
+        self.expect(run("learn", "eval", models[0]), 2, "--held-out")
+        self.expect(run("learn", "eval", models[0], "--held-out", "tales"), 2, "--held-out tales: give a name and a file")
+        self.expect(run("learn", "eval", models[0], "--held-out", f"x={folder / 'none.txt'}"), 1, "none.txt")
         self.expect(run("learn", "eval", str(folder / "none"), *domains), 3, "none")
         self.expect(run("learn", "eval", *models, *domains[:2]), 2, "2 stages of learning but 1 domains")
         self.expect(run("learn", "eval", models[0], *domains, "--context", "100000"), 2, "--context 100000")
