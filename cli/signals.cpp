@@ -58,6 +58,7 @@ signal_watch::signal_watch() : state_(std::make_unique<state>()) {
   const sigset_t set = watched_signals();
   TROUPE_CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN); // a file too large for ulimit -f is a failed write like others
   state_->thread = std::thread([watcher = state_.get()] { watcher->watch(); });
 }
 

@@ -24,7 +24,7 @@ constexpr mode_t file_mode = 0600;
 status refusal(const std::string& path, const char* action, int error) {
   auto code = status_code::unavailable;
   if (error == ENOENT || error == ENOTDIR) code = status_code::not_found;
-  if (error == ENOSPC || error == EDQUOT) code = status_code::exhausted;
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) code = status_code::exhausted;
   return status(code,
                 text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
 }

@@ -81,11 +81,13 @@ TEST_F(signals_death_test, a_listener_may_refuse) {
       testing::ExitedWithCode(143), "");
 }
 
-TEST(signals, a_closed_pipe_is_no_signal) {
+TEST(signals, a_closed_pipe_and_a_file_too_large_are_no_signals) {
   const signal_watch watch;
-  struct sigaction now = {};
-  ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &now), 0);
-  EXPECT_EQ(now.sa_handler, SIG_IGN);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) {
+    struct sigaction now = {};
+    ASSERT_EQ(::sigaction(signal, nullptr, &now), 0);
+    EXPECT_EQ(now.sa_handler, SIG_IGN) << signal;
+  }
 }
 
 } // namespace

@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -118,6 +120,22 @@ TEST_F(posix_disk_test, a_full_disk_is_exhausted) {
   EXPECT_EQ(said.code(), status_code::exhausted);
   EXPECT_EQ(said.why(),
             (folder_ / "votes.new").string() + ": cannot write: No space left on device");
+}
+
+// As after ulimit -f. Ends the process, which would else keep the limit.
+void write_more_than_allowed(posix_disk& to) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit = {.rlim_cur = 100, .rlim_max = 100};
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  const status said = to.write("large", std::vector<std::byte>(200));
+  std::cerr << said.why();
+  std::_Exit(said.code() == status_code::exhausted ? 0 : 1);
+}
+
+TEST_F(posix_disk_test, a_file_that_may_not_grow_is_exhausted) {
+  const auto disk = open();
+  EXPECT_EXIT(write_more_than_allowed(*disk), testing::ExitedWithCode(0),
+              "large: cannot write: File too large");
 }
 
 TEST_F(posix_disk_test, what_is_no_file_is_unavailable) {
