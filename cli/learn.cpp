@@ -4,7 +4,9 @@
 
 #include "actors/model_directory.hpp"
 #include "base/text.hpp"
+#include "cli/checkpoint_parts.hpp"
 #include "cli/engine_setup.hpp"
+#include "cli/learn_checkpoints.hpp"
 #include "cli/learn_data.hpp"
 #include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
@@ -49,6 +51,8 @@ struct learning {
   learning_data data;
   std::unique_ptr<compute::executor> executor;
   std::unique_ptr<model::training_run> run;
+  std::unique_ptr<model::piece_source> source;    // of data
+  std::unique_ptr<learn_checkpoints> checkpoints; // of run and source; null: none are kept
 };
 
 setup_result<void> fails(const status& why, int code = exit_failed) {
@@ -113,7 +117,35 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
                                  .set = device->set});
   if (!run) return fails(opened->in_directory(run.error()), exit_no_model);
   out.run = std::move(*run);
+  out.source = std::make_unique<model::piece_source>(out.data.training.pieces, settings.step_tokens,
+                                                     settings.seed);
   return {};
+}
+
+// What is learnt from, wherever it lies.
+std::string hash_of_data(const learning_data& data) {
+  std::vector<model::state_part> parts;
+  for (const auto& piece : data.training.pieces.all())
+    parts.push_back({"", std::as_bytes(piece.tokens)});
+  return model::hash_text(model::hash_of(parts));
+}
+
+status open_checkpoints(program& context, const learn_settings& settings, learning& with) {
+  if (settings.checkpoints.folder.empty()) {
+    if (!settings.checkpoints.resume) return {};
+    return {status_code::invalid_argument, "--resume needs --checkpoints DIR"};
+  }
+  auto copy = settings; // options refer to what can be changed
+  auto matters = settings_that_matter(options_of(copy));
+  matters.push_back({"data", hash_of_data(with.data)});
+  auto opened = learn_checkpoints::open(settings.checkpoints, {.run = *with.run,
+                                                               .source = *with.source,
+                                                               .texts = with.texts,
+                                                               .settings = std::move(matters),
+                                                               .err = context.err});
+  if (!opened) return opened.error();
+  with.checkpoints = std::move(*opened);
+  return with.checkpoints->resume();
 }
 
 // ---- the steps ----
@@ -121,23 +153,12 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
 class learner {
 public:
   learner(program& context, const learn_settings& settings, learning& with)
-      : context_(context),
-        settings_(settings),
-        with_(with),
-        source_(with.data.training.pieces, settings.step_tokens, settings.seed) {}
+      : context_(context), settings_(settings), with_(with) {}
 
   // Until all steps are done or a signal comes.
   status learn(const std::atomic<int>& signal) {
     TROUPE_RETURN_IF_ERROR(measure("before"));
     return run(signal);
-  }
-
-  // Of all that the run would need to go on: weights, optimiser and the place in the data.
-  std::string state_hash() const {
-    auto parts = with_.run->state();
-    const auto data = source_.state();
-    parts.push_back({"data/source", data});
-    return model::hash_text(model::hash_of(parts));
   }
 
   // Bits per byte of what was held out, said on standard error.
@@ -156,11 +177,12 @@ private:
   status run(const std::atomic<int>& signal) {
     const auto schedule = schedule_of(settings_);
     begin_ = context_.clock.now();
-    for (uint32_t step = 0; step < settings_.steps && signal.load() == 0; ++step) {
+    while (with_.run->steps() < settings_.steps && signal.load() == 0) {
+      const auto step = static_cast<uint32_t>(with_.run->steps());
       const double rate = dataflow::learning_rate_at(schedule, step);
-      const auto batch = source_.next();
+      const auto batch = with_.source->next();
       if (!batch) return batch.error();
-      if (!*batch) break;
+      if (!batch->has_value()) return {}; // nothing more to learn from
       const auto gradients = with_.run->compute_gradients((*batch)->documents);
       if (!gradients) return gradients.error();
       const double factor = dataflow::clipping_factor(gradients->norm, settings_.clip);
@@ -169,6 +191,7 @@ private:
       tokens_ += gradients->figures.targets;
       if ((step + 1) % settings_.report_every == 0 || step + 1 == settings_.steps)
         report(step + 1, *gradients, rate, imbalance);
+      if (with_.checkpoints) TROUPE_RETURN_IF_ERROR(with_.checkpoints->after_step());
     }
     return {};
   }
@@ -200,7 +223,7 @@ private:
     say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
              decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
              ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
-             ", epoch ", source_.epoch(), ", ",
+             ", epoch ", with_.source->epoch(), ", ",
              decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
              " tokens/s"));
   }
@@ -210,46 +233,66 @@ private:
   program& context_;
   const learn_settings& settings_;
   learning& with_;
-  model::piece_source source_;
   uint64_t tokens_ = 0;
   time_point begin_;
 };
 
 // ---- writing ----
 
-// The steps, and the checkpoint that they make; what has been learnt before a failure is written.
-status learn_and_write(learner& steps, const learn_settings& settings, const learning& with,
-                       storage::disk& folder, const std::atomic<int>& signal) {
-  const status learnt = steps.learn(signal);
-  if (!learnt.ok() && with.run->steps() == 0) return learnt;
+status write_out(const learn_settings& settings, const learning& with, storage::disk& folder) {
   const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
   const status written = write_model_folder(
       folder, with.texts, [&](const model::byte_sink& to) { return with.run->write(type, to); });
-  if (!learnt.ok() && written.ok())
+  return written.ok() ? status() : written.within(settings.out);
+}
+
+// The steps, the last checkpoint, and the model; what has been learnt before a failure is written.
+status learn_and_write(learner& steps, const learn_settings& settings, const learning& with,
+                       storage::disk* folder, const std::atomic<int>& signal) {
+  const status learnt = steps.learn(signal);
+  if (!learnt.ok() && with.run->steps() == 0) return learnt;
+  const status kept = with.checkpoints ? with.checkpoints->finish() : status();
+  const status written = folder != nullptr ? write_out(settings, with, *folder) : status();
+  if (!learnt.ok() && written.ok() && folder != nullptr)
     return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
-  TROUPE_RETURN_IF_ERROR(learnt);
-  if (!written.ok()) return written.within(settings.out);
+  for (const auto* part : {&learnt, &written, &kept})
+    if (!part->ok()) return *part;
   return signal.load() != 0 || with.run->steps() == 0 ? status() : steps.measure("after");
+}
+
+// The folder for the model: new, or what an earlier attempt at the same run left unfinished.
+status check_out(const learn_settings& settings, uint64_t bytes) {
+  if (settings.checkpoints.resume && is_unfinished_model_folder(settings.out)) return {};
+  return check_new_folder(settings.out, bytes);
 }
 
 int run_learn(program& context, const learn_settings& settings) {
   if (settings.data.empty())
     return context.complain(
         {status_code::invalid_argument, "troupe learn needs a file to learn from"}, exit_usage);
-  if (settings.out.empty())
-    return context.complain({status_code::invalid_argument, "troupe learn needs --out DIR"},
-                            exit_usage);
-  if (const auto checked = check_new_folder(settings.out, 0); !checked.ok())
+  const bool has_out = !settings.out.empty();
+  if (!has_out && settings.checkpoints.folder.empty())
+    return context.complain(
+        {status_code::invalid_argument, "troupe learn needs --out DIR or --checkpoints DIR"},
+        exit_usage);
+  if (const auto checked = has_out ? check_out(settings, 0) : status(); !checked.ok())
     return context.complain(checked);
   learning with;
   if (const auto ready = prepare(context, settings, with); !ready)
     return context.complain(ready.error().why, ready.error().code);
   // Ours from here on: nobody else fills it while we learn.
-  const auto folder = storage::posix_disk::open(settings.out);
-  if (!folder) return context.complain(folder.error());
-  const uint64_t bytes = with.run->parameters() * (settings.weights == "bf16" ? 2 : 4);
-  if (const auto checked = check_new_folder(settings.out, bytes); !checked.ok())
-    return context.complain(checked);
+  std::unique_ptr<storage::posix_disk> folder;
+  if (has_out) {
+    auto opened = storage::posix_disk::open(settings.out);
+    if (!opened) return context.complain(opened.error());
+    folder = std::move(*opened);
+    const uint64_t bytes = with.run->parameters() * (settings.weights == "bf16" ? 2 : 4);
+    if (const auto checked = check_out(settings, bytes); !checked.ok())
+      return context.complain(checked);
+  }
+  if (const status opened = open_checkpoints(context, settings, with); !opened.ok())
+    return context.complain(
+        opened, opened.code() == status_code::invalid_argument ? exit_usage : exit_failed);
   (void)context.err.write(text(with.run->parameters(), " parameters; ",
                                with.data.training.pieces.tokens(), " tokens to learn from, ",
                                with.data.held_out.pieces.tokens(), " held out\n"));
@@ -257,10 +300,11 @@ int run_learn(program& context, const learn_settings& settings) {
   const signal_scope scope(context.signals,
                            [&signal](int number) { return signal.exchange(number) == 0; });
   learner steps(context, settings, with);
-  if (const status done = learn_and_write(steps, settings, with, **folder, signal); !done.ok())
+  if (const status done = learn_and_write(steps, settings, with, folder.get(), signal); !done.ok())
     return context.complain(done);
-  (void)context.out.write(
-      text(settings.out, ": ", with.run->steps(), " steps, state ", steps.state_hash(), "\n"));
+  (void)context.out.write(text(has_out ? settings.out : settings.checkpoints.folder, ": ",
+                               with.run->steps(), " steps, state ",
+                               model::hash_text(hash_of_run(*with.run, *with.source)), "\n"));
   return signal.load() != 0 ? exit_code_of(signal.load()) : context.exit_after_output();
 }
 
@@ -273,7 +317,10 @@ constexpr command_info info = {
         "data, settings\n"
         "and seed give the same weights, bit for bit, with any number of threads. At Ctrl-C the "
         "step at hand is\n"
-        "finished and the model written as it is then; at the second one nothing is.\n"
+        "finished and the model written as it is then; at the second one nothing is. With "
+        "--checkpoints the\n"
+        "same command with --resume goes on after any end, also a lost machine's, to the same "
+        "bits.\n"
         "\n"
         "exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such model; 130 ended by Ctrl-C\n"
         "\n"

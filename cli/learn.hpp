@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/learn_checkpoints.hpp"
 #include "cli/settings.hpp"
 
 namespace troupe::cli {
@@ -26,6 +27,7 @@ struct learn_settings {
   uint32_t hold_out = 20;
   uint32_t report_every = 10;
   uint64_t seed = 1;
+  checkpoint_settings checkpoints;
   device_settings device;
   common_settings common;
 
@@ -128,6 +130,7 @@ struct learn_settings {
            .value = "SEED",
            .help = "of the order of the data; the same seed gives the same weights"},
           seed);
+    checkpoints.for_each_field(visit);
     device.for_each_field(visit);
     common.for_each_field(visit);
   }

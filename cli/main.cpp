@@ -5,6 +5,7 @@
 #include "cli/bench.hpp"
 #include "cli/bench_serve.hpp"
 #include "cli/chat.hpp"
+#include "cli/checkpoint.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/ingest.hpp"
@@ -57,6 +58,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_ingest());
   out.push_back(troupe::cli::make_learn());
   out.push_back(troupe::cli::make_learn_eval());
+  troupe::cli::add_checkpoint_commands(out);
   out.push_back(troupe::cli::make_bench());
   out.push_back(troupe::cli::make_bench_serve());
   troupe::cli::add_simulate_commands(out);

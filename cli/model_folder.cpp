@@ -3,7 +3,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe::cli {
@@ -22,6 +26,7 @@ public:
   status write_all(const actors::model_texts& texts, const weight_writer& write_weights) {
     const std::string weights = "model.safetensors";
     names_.push_back(weights);
+    TROUPE_RETURN_IF_ERROR(folder_.write(weights, {})); // of an earlier attempt there may be some
     TROUPE_RETURN_IF_ERROR(write_weights(
         [&](std::span<const std::byte> bytes) { return folder_.append(weights, bytes); }));
     TROUPE_RETURN_IF_ERROR(folder_.sync(weights));
@@ -59,6 +64,19 @@ status write_model_folder(storage::disk& folder, const actors::model_texts& text
   const status written = writer.write_all(texts, weights);
   if (!written.ok()) writer.remove_all();
   return written;
+}
+
+bool is_unfinished_model_folder(const std::string& folder) {
+  constexpr std::array<std::string_view, 5> before_the_last = {
+      "model.safetensors", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+      "chat_template.jinja"};
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    if (std::ranges::find(before_the_last, entry->path().filename().string()) ==
+        before_the_last.end())
+      return false;
+  return !error;
 }
 
 } // namespace troupe::cli

@@ -7,6 +7,7 @@
 #include "storage/disk.hpp"
 
 #include <functional>
+#include <string>
 
 namespace troupe::cli {
 
@@ -16,5 +17,8 @@ using weight_writer = std::function<status(const model::byte_sink&)>;
 // Synced, and config.json last: without it a folder is no model. What a failure leaves is removed.
 status write_model_folder(storage::disk& folder, const actors::model_texts& texts,
                           const weight_writer& weights);
+
+// Whether somebody began to write one there and did not come to its end.
+bool is_unfinished_model_folder(const std::string& folder);
 
 } // namespace troupe::cli

@@ -25,7 +25,8 @@ GOLDEN = ROOT / "tests" / "golden" / "models"
 PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
-            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "learn eval", "bench", "bench serve",
+            "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "learn eval", "checkpoint list",
+            "checkpoint verify", "checkpoint export", "checkpoint restore", "checkpoint prune", "bench", "bench serve",
             "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"

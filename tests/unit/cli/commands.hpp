@@ -4,6 +4,7 @@
 #include "cli/bench.hpp"
 #include "cli/bench_serve.hpp"
 #include "cli/chat.hpp"
+#include "cli/checkpoint.hpp"
 #include "cli/cluster.hpp"
 #include "cli/generate.hpp"
 #include "cli/ingest.hpp"
@@ -38,6 +39,7 @@ inline command_list all_commands() {
   out.push_back(make_ingest());
   out.push_back(make_learn());
   out.push_back(make_learn_eval());
+  add_checkpoint_commands(out);
   out.push_back(make_bench());
   out.push_back(make_bench_serve());
   add_simulate_commands(out);
