@@ -1,18 +1,20 @@
 // The teacher's forward pass; its head is computed chunk by chunk beside the student's (end_steps).
 #include "model/training/distillation.hpp"
 
+#include <utility>
+
 namespace troupe::model {
 
 // Nothing of its layers is needed again: their activations share one tape.
 template <class T>
-teacher<T>::teacher(const description& model, const pass_options& pass,
+teacher<T>::teacher(description model, const pass_options& pass,
                     const distillation_options& options)
-    : model_(model),
+    : model_(std::move(model)),
       options_(options),
-      map_(map_parameters(model)),
+      map_(map_parameters(model_)),
       values_(map_),
-      corrections_(model.layers.size()),
-      pass_(model, {.recompute = true, .head_rows = pass.head_rows}) {}
+      corrections_(model_.layers.size()),
+      pass_(model_, {.recompute = true, .head_rows = pass.head_rows}) {}
 
 template <class T>
 result<lesson<T>> teacher<T>::look_at(compute::training_kernels<T>& device,

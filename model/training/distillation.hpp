@@ -18,10 +18,14 @@ struct distillation_options {
 template <class T>
 class teacher {
 public:
-  // The description must outlive the teacher. Values are the caller's to fill and refresh.
-  teacher(const description& model, const pass_options& pass, const distillation_options& options);
+  // Values and corrections are the caller's to fill, and the values to refresh.
+  teacher(description model, const pass_options& pass, const distillation_options& options);
 
-  parameter_map& map() { return map_; }
+  teacher(const teacher&) = delete;
+  teacher& operator=(const teacher&) = delete;
+
+  const description& model() const { return model_; }
+  const parameter_map& map() const { return map_; }
   parameter_values<T>& values() { return values_; }
   std::vector<std::vector<float>>& corrections() { return corrections_; }
 
@@ -31,9 +35,9 @@ public:
                             std::span<const training_document> documents);
 
 private:
-  const description& model_;
+  const description model_;
   const distillation_options options_;
-  parameter_map map_;
+  const parameter_map map_;
   parameter_values<T> values_;
   std::vector<std::vector<float>> corrections_;
   training_pass<T> pass_;

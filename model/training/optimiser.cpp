@@ -28,6 +28,19 @@ double squared_norm(compute::training_kernels<T>& device, const parameter_map& m
 }
 
 template <class T>
+adamw_optimiser<T>::adamw_optimiser(const parameter_map& map, const adamw_options& options,
+                                    parameter_set frozen)
+    : map_(&map), options_(options), frozen_(std::move(frozen)) {
+  size_t end = 0;
+  for (parameter_id id = 0; id < map.list.size(); ++id) {
+    begins_.push_back(end);
+    if (!frozen_.has(id)) end += map[id].count();
+  }
+  first_.resize(end);
+  second_.resize(end);
+}
+
+template <class T>
 void adamw_optimiser<T>::step(compute::training_kernels<T>& device, parameter_values<T>& values,
                               const parameter_gradients<T>& gradients, double rate, double factor) {
   ++steps_;
@@ -39,8 +52,8 @@ void adamw_optimiser<T>::step(compute::training_kernels<T>& device, parameter_va
     const double decay = p.is_matrix || options_.decay_vectors ? options_.weight_decay : 0;
     device.adamw({.values = values.of(id),
                   .gradients = gradients.total_of(id),
-                  .first = std::span(first_).subspan(p.offset, p.count()),
-                  .second = std::span(second_).subspan(p.offset, p.count()),
+                  .first = first_of(id),
+                  .second = second_of(id),
                   .gradient_factor = static_cast<T>(factor),
                   .beta1 = static_cast<T>(options_.beta1),
                   .beta2 = static_cast<T>(options_.beta2),

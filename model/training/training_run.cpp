@@ -1,6 +1,7 @@
 // Every call is one job of the executor, however many pieces its documents are computed in.
 #include "model/training/training_run.hpp"
 
+#include "base/check.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
@@ -35,26 +36,36 @@ bool all_finite(std::span<const std::byte> bytes) {
 } // namespace
 
 training_run::training_run(const description& model, compute::executor& executor,
-                           const training_run_options& options)
+                           const training_run_options& options,
+                           const training_methods::sets& chosen)
     : model_(model),
       executor_(executor),
       options_(options),
       map_(map_parameters(model)),
+      frozen_(chosen.frozen),
       values_(map_),
       gradients_(map_),
-      optimiser_(map_, options.optimiser),
-      pass_(model, options.pass) {}
+      optimiser_(map_, options.optimiser, frozen_),
+      pass_(model, options.pass),
+      methods_(model, map_, chosen, options.methods) {}
 
 result<std::unique_ptr<training_run>> training_run::make(const description& model,
                                                          const tensor_index& index,
                                                          compute::executor& executor,
                                                          const training_run_options& options) {
-  std::unique_ptr<training_run> out(new training_run(model, executor, options)); // NOLINT: private
+  const auto chosen = training_methods::choose(map_parameters(model), options.methods);
+  if (!chosen) return fail(chosen.error());
+  std::unique_ptr<training_run> out(
+      new training_run(model, executor, options, *chosen)); // NOLINT: private
   const status read =
       read_parameters(model, index, out->values_.all(), out->map_, out->corrections_);
   if (!read.ok()) return fail(read);
-  const status refreshed = out->on_device([&out](auto& device) { out->values_.refresh(device); });
-  if (!refreshed.ok()) return fail(refreshed);
+  const status begun = out->on_device([&out](auto& device) {
+    out->values_.refresh(device);
+    out->methods_.begin(
+        device, {out->values_, out->corrections_, out->options_.pass, out->options_.optimiser});
+  });
+  if (!begun.ok()) return fail(begun);
   return out;
 }
 
@@ -69,6 +80,20 @@ status training_run::on_device(const std::function<void(compute::training_kernel
   return accepted.ok() ? done.get_future().get() : accepted;
 }
 
+result<pass_figures> training_run::pass_over_part(compute::training_kernels<float>& device,
+                                                  std::span<const training_document> documents,
+                                                  parameter_gradients<float>* gradients,
+                                                  float weight) {
+  std::optional<lesson<float>> taught;
+  if (gradients != nullptr) {
+    auto looked = methods_.look_at(device, documents);
+    if (!looked) return fail(looked.error());
+    taught = *looked;
+  }
+  return pass_.run(device, {values_, corrections_, gradients, taught ? &*taught : nullptr},
+                   documents, weight);
+}
+
 result<pass_figures> training_run::pass_over(std::span<const training_document> documents,
                                              parameter_gradients<float>* gradients, float weight) {
   result<pass_figures> out;
@@ -79,8 +104,8 @@ result<pass_figures> training_run::pass_over(std::span<const training_document> 
              (end == begin || rows + documents[end].tokens.size() <= options_.rows_at_once)) {
         rows += documents[end++].tokens.size();
       }
-      const auto part = pass_.run(device, {values_, corrections_, gradients},
-                                  documents.subspan(begin, end - begin), weight);
+      const auto part =
+          pass_over_part(device, documents.subspan(begin, end - begin), gradients, weight);
       if (part)
         out->add(*part);
       else
@@ -103,8 +128,11 @@ result<step_gradients> training_run::compute_gradients(
   if (!figures) return fail(figures.error());
   gradients_.close_share();
   step_gradients out{.figures = std::move(*figures)};
-  const status measured = on_device(
-      [&](auto& device) { out.norm = std::sqrt(squared_norm(device, map_, gradients_)); });
+  const status measured = on_device([&](auto& device) {
+    methods_.change_gradients(device, values_, gradients_);
+    out.norm =
+        std::sqrt(squared_norm(device, map_, gradients_, frozen_) + methods_.squared_norm(device));
+  });
   if (!measured.ok()) return fail(measured);
   if (!std::isfinite(out.norm) || !std::isfinite(out.figures.loss_sum)) {
     return fail(status_code::corrupt,
@@ -116,12 +144,43 @@ result<step_gradients> training_run::compute_gradients(
 status training_run::apply(double rate, double factor) {
   return on_device([&](auto& device) {
     optimiser_.step(device, values_, gradients_, rate, factor);
+    methods_.step(device, values_, rate, factor);
     values_.refresh(device);
   });
 }
 
 result<pass_figures> training_run::evaluate(std::span<const training_document> documents) {
   return pass_over(documents, nullptr, 1);
+}
+
+status training_run::renew_anchor(std::span<const training_document> documents,
+                                  const importance_options& options) {
+  auto* anchor = methods_.anchor();
+  TROUPE_CHECK(anchor != nullptr);
+  status measured;
+  const status ran = on_device([&](auto& device) {
+    importance_sums<float> sums(map_);
+    measured =
+        measure_importance<float>(device, pass_, values_, corrections_, documents, options, sums);
+    if (!measured.ok()) return;
+    if (sums.documents() == 0)
+      measured = status(status_code::invalid_argument, "no document to measure importance on");
+    else
+      anchor->renew(device, values_, sums.finish(device));
+  });
+  return ran.ok() ? measured : ran;
+}
+
+status training_run::read_teacher(const description& model, const tensor_index& index) {
+  status read;
+  const status ran = on_device(
+      [&](auto& device) { read = methods_.read_teacher(device, model, index, options_.pass); });
+  return ran.ok() ? read : ran;
+}
+
+double training_run::anchor_penalty() {
+  const auto* anchor = methods_.anchor();
+  return anchor != nullptr ? anchor->penalty(values_) : 0;
 }
 
 status training_run::write(compute::dtype type, const byte_sink& to) const {
@@ -135,13 +194,16 @@ status training_run::write(compute::dtype type, const byte_sink& to) const {
 
 std::vector<state_part> training_run::state() {
   std::vector<state_part> out;
-  const auto add = [&](const char* kind, std::span<const float> all) {
-    for (const auto& p : map_.list)
-      out.push_back({kind + p.name, std::as_bytes(all.subspan(p.offset, p.count()))});
+  const auto add = [&](const std::string& name, std::span<const float> values) {
+    if (!values.empty()) out.push_back({name, std::as_bytes(values)}); // frozen: no moments
   };
-  add("value/", values_.all());
-  add("first/", optimiser_.first());
-  add("second/", optimiser_.second());
+  for (parameter_id id = 0; id < map_.list.size(); ++id)
+    add("value/" + map_[id].name, values_.of(id));
+  for (parameter_id id = 0; id < map_.list.size(); ++id)
+    add("first/" + map_[id].name, optimiser_.first_of(id));
+  for (parameter_id id = 0; id < map_.list.size(); ++id)
+    add("second/" + map_[id].name, optimiser_.second_of(id));
+  for (const auto& array : methods_.state()) add(array.name, array.values);
   for (size_t layer = 0; layer < corrections_.size(); ++layer) {
     if (!corrections_[layer].empty())
       out.push_back({text("bias/", layer), std::as_bytes(std::span(corrections_[layer]))});
@@ -166,7 +228,10 @@ status training_run::restore(std::span<const state_part> parts) {
   for (const auto& part : parts) given[part.name] = part.bytes;
   for (const auto& part : own) std::ranges::copy(given[part.name], writable(part.bytes).begin());
   optimiser_.set_steps(run[1]);
-  return on_device([this](auto& device) { values_.refresh(device); });
+  return on_device([this](auto& device) {
+    values_.refresh(device);
+    methods_.restored(device, optimiser_.steps());
+  });
 }
 
 } // namespace troupe::model

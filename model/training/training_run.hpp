@@ -5,6 +5,7 @@
 #include "compute/cpu_training.hpp"
 #include "model/training/checkpoint_export.hpp"
 #include "model/training/optimiser.hpp"
+#include "model/training/training_methods.hpp"
 #include "model/training/training_pass.hpp"
 #include "model/training/training_state.hpp"
 
@@ -16,6 +17,7 @@ namespace troupe::model {
 struct training_run_options {
   pass_options pass;
   adamw_options optimiser;
+  training_method_options methods = {}; // against forgetting
   uint32_t rows_at_once = 1024; // documents are computed together up to here; never changes a bit
   compute::instruction_set set = compute::instruction_set::automatic; // nor does this
 };
@@ -40,6 +42,15 @@ public:
   // Losses alone.
   result<pass_figures> evaluate(std::span<const training_document> documents);
 
+  // Anchors the weights where they are, with the importance they have for these documents added to
+  // what was known before. Needs training_method_options::anchor.
+  status renew_anchor(std::span<const training_document> documents,
+                      const importance_options& options);
+  // Another teacher than the weights at the start; needs training_method_options::distillation.
+  status read_teacher(const description& model, const tensor_index& index);
+  training_methods& methods() { return methods_; }
+  double anchor_penalty();
+
   // What routing adds to the scores of each layer's experts for the choice.
   std::span<std::vector<float>> corrections() { return corrections_; }
   uint64_t parameters() const { return map_.scalars; }
@@ -54,8 +65,12 @@ public:
 
 private:
   training_run(const description& model, compute::executor& executor,
-               const training_run_options& options);
+               const training_run_options& options, const training_methods::sets& chosen);
   status on_device(const std::function<void(compute::training_kernels<float>&)>& work);
+  // Learns with a teacher where there are gradients.
+  result<pass_figures> pass_over_part(compute::training_kernels<float>& device,
+                                      std::span<const training_document> documents,
+                                      parameter_gradients<float>* gradients, float weight);
   result<pass_figures> pass_over(std::span<const training_document> documents,
                                  parameter_gradients<float>* gradients, float weight);
 
@@ -63,10 +78,12 @@ private:
   compute::executor& executor_;
   const training_run_options options_;
   const parameter_map map_;
+  const parameter_set frozen_;
   parameter_values<float> values_;
   parameter_gradients<float> gradients_;
   adamw_optimiser<float> optimiser_;
   training_pass<float> pass_;
+  training_methods methods_;
   std::vector<std::vector<float>> corrections_;
   std::array<uint64_t, 2> stored_run_ = {}; // what state() says of the run itself
 };
