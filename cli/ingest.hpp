@@ -25,7 +25,7 @@ struct ingest_settings {
          .positional = true},
         files);
     visit({.name = "into", .value = "DIR", .help = "folder of the log; made when missing"}, into);
-    visit({.name = "domain",
+    visit({.name = "default-domain",
            .value = "NAME",
            .help = "domain of documents that name none",
            .unset = "their language"},

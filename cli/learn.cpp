@@ -6,8 +6,10 @@
 #include "base/text.hpp"
 #include "cli/checkpoint_parts.hpp"
 #include "cli/engine_setup.hpp"
+#include "cli/http_setup.hpp"
 #include "cli/learn_checkpoints.hpp"
 #include "cli/learn_data.hpp"
+#include "cli/learn_stream.hpp"
 #include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
 #include "cli/program.hpp"
@@ -20,10 +22,13 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <deque>
 #include <numbers>
 
 namespace troupe::cli {
 namespace {
+
+constexpr duration look_every = std::chrono::milliseconds(200); // for more in the log
 
 dataflow::learning_rate_schedule schedule_of(const learn_settings& settings) {
   dataflow::learning_rate_schedule out{.peak = settings.rate,
@@ -44,14 +49,44 @@ std::string decimals(const char* format, double value) {
   return out.data();
 }
 
+// How far into the log each checkpoint had come, so that the log keeps what any checkpoint needs
+// that a run may go back to.
+class log_places {
+public:
+  void note(uint64_t step, uint64_t cursor) {
+    notes_.emplace_back(step, cursor);
+    if (notes_.size() > notes_max) notes_.pop_front(); // the disk has failed all the while
+  }
+  void durable(uint64_t step) {
+    while (!notes_.empty() && notes_.front().first < step) notes_.pop_front();
+    if (!notes_.empty() && notes_.front().first == step) kept_.push_back(notes_.front().second);
+  }
+  // The cursor of the oldest of the `keep` newest checkpoints; none: nothing may go.
+  std::optional<uint64_t> committed(size_t keep) {
+    if (kept_.size() < keep) return std::nullopt;
+    while (kept_.size() > keep) kept_.pop_front();
+    return kept_.front();
+  }
+
+private:
+  static constexpr size_t notes_max = 1024;
+  std::deque<std::pair<uint64_t, uint64_t>> notes_; // steps whose checkpoints may still come
+  std::deque<uint64_t> kept_;                       // cursors of checkpoints
+};
+
 // Everything a run needs, kept alive.
 struct learning {
   actors::model_texts texts;
   model::description description;
-  learning_data data;
+  std::optional<model::tokenizer> tokenizer;
+  int32_t separator = 0;
+  learning_data data;                         // of files
+  std::unique_ptr<model::piece_source> files; // of data
+  std::unique_ptr<learning_from_log> log;     // instead of both
   std::unique_ptr<compute::executor> executor;
   std::unique_ptr<model::training_run> run;
-  std::unique_ptr<model::piece_source> source;    // of data
+  model::step_source* source = nullptr; // one of the two
+  log_places places;
   std::unique_ptr<learn_checkpoints> checkpoints; // of run and source; null: none are kept
 };
 
@@ -59,8 +94,46 @@ setup_result<void> fails(const status& why, int code = exit_failed) {
   return tl::make_unexpected(setup_failure{why, code});
 }
 
-setup_result<void> read_model(program& context, const learn_settings& settings,
-                              const actors::model_directory& opened, learning& out) {
+// Where the model at hand has learnt from a log, the stream goes on behind that.
+setup_result<void> open_log(program& context, const learn_settings& settings,
+                            const std::string& directory, learning& out) {
+  auto log = learning_from_log::open(context, settings.stream,
+                                     {.context = settings.context,
+                                      .step_tokens = settings.step_tokens,
+                                      .separator = out.separator,
+                                      .seed = settings.seed,
+                                      .hold_out = settings.hold_out},
+                                     *out.tokenizer);
+  if (!log) return tl::make_unexpected(log.error());
+  out.log = std::move(*log);
+  out.source = out.log.get();
+  if (settings.stream.restart_data) return {};
+  const auto state = read_stream_state(directory);
+  if (!state && state.error().code() == status_code::not_found) return {};
+  if (!state) return fails(state.error());
+  if (const status restored = out.log->restore(*state); !restored.ok())
+    return fails({restored.code(),
+                  text(directory, ": ", restored.why(), "; --restart-data begins the log anew")});
+  return {};
+}
+
+setup_result<void> read_files(program& context, const learn_settings& settings, learning& out) {
+  const auto& tokenizer = *out.tokenizer;
+  const auto documents = read_documents(context.files, settings.data, tokenizer.eos_token());
+  if (!documents) return fails(documents.error());
+  auto data = cut_documents(
+      tokenizer, *documents,
+      {.context = settings.context, .separator = out.separator, .hold_out = settings.hold_out});
+  if (!data) return fails(data.error());
+  out.data = std::move(*data);
+  out.files = std::make_unique<model::piece_source>(out.data.training.pieces, settings.step_tokens,
+                                                    settings.seed);
+  out.source = out.files.get();
+  return {};
+}
+
+setup_result<void> read_model(const learn_settings& settings, const actors::model_directory& opened,
+                              learning& out) {
   auto texts = opened.read_texts();
   if (!texts) return fails(texts.error(), exit_no_model);
   out.texts = std::move(*texts);
@@ -72,7 +145,7 @@ setup_result<void> read_model(program& context, const learn_settings& settings,
                   text("--context ", settings.context, ": the model was made for ",
                        out.description.positions_max, " tokens")},
                  exit_usage);
-  const auto tokenizer = actors::parse_tokenizer(out.texts);
+  auto tokenizer = actors::parse_tokenizer(out.texts);
   if (!tokenizer) return fails(tokenizer.error(), exit_no_model);
   auto separator = tokenizer->eos_id();
   if (!separator && !out.description.eos_ids.empty()) separator = out.description.eos_ids.front();
@@ -80,13 +153,8 @@ setup_result<void> read_model(program& context, const learn_settings& settings,
     return fails({status_code::unsupported,
                   "the model has no end of sequence, which is learnt at the end of every document"},
                  exit_no_model);
-  const auto documents = read_documents(context.files, settings.data, tokenizer->eos_token());
-  if (!documents) return fails(documents.error());
-  auto data = cut_documents(
-      *tokenizer, *documents,
-      {.context = settings.context, .separator = *separator, .hold_out = settings.hold_out});
-  if (!data) return fails(data.error());
-  out.data = std::move(*data);
+  out.separator = *separator;
+  out.tokenizer = std::move(*tokenizer);
   return {};
 }
 
@@ -99,7 +167,10 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
     return fails({status_code::unsupported,
                   text(*directory, ": a GGUF file cannot be trained; give a model directory")},
                  exit_no_model);
-  if (const auto read = read_model(context, settings, *opened, out); !read) return read;
+  if (const auto read = read_model(settings, *opened, out); !read) return read;
+  const auto data = settings.stream.ingest.empty() ? read_files(context, settings, out)
+                                                   : open_log(context, settings, *directory, out);
+  if (!data) return data;
   const auto device = device_options_of(settings.device);
   if (!device) return tl::make_unexpected(device.error());
   auto executor = compute::make_cpu_executor(*device);
@@ -117,8 +188,6 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
                                  .set = device->set});
   if (!run) return fails(opened->in_directory(run.error()), exit_no_model);
   out.run = std::move(*run);
-  out.source = std::make_unique<model::piece_source>(out.data.training.pieces, settings.step_tokens,
-                                                     settings.seed);
   return {};
 }
 
@@ -137,12 +206,15 @@ status open_checkpoints(program& context, const learn_settings& settings, learni
   }
   auto copy = settings; // options refer to what can be changed
   auto matters = settings_that_matter(options_of(copy));
-  matters.push_back({"data", hash_of_data(with.data)});
+  matters.push_back({"data", with.log ? "log" : hash_of_data(with.data)});
+  std::function<void(uint64_t)> durable;
+  if (with.log) durable = [&with](uint64_t step) { with.places.durable(step); };
   auto opened = learn_checkpoints::open(settings.checkpoints, {.run = *with.run,
                                                                .source = *with.source,
                                                                .texts = with.texts,
                                                                .settings = std::move(matters),
-                                                               .err = context.err});
+                                                               .err = context.err,
+                                                               .durable = std::move(durable)});
   if (!opened) return opened.error();
   with.checkpoints = std::move(*opened);
   return with.checkpoints->resume();
@@ -152,8 +224,8 @@ status open_checkpoints(program& context, const learn_settings& settings, learni
 
 class learner {
 public:
-  learner(program& context, const learn_settings& settings, learning& with)
-      : context_(context), settings_(settings), with_(with) {}
+  learner(program& context, const learn_settings& settings, learning& with, stop_request& stop)
+      : context_(context), settings_(settings), with_(with), stop_(stop) {}
 
   // Until all steps are done or a signal comes.
   status learn(const std::atomic<int>& signal) {
@@ -163,7 +235,9 @@ public:
 
   // Bits per byte of what was held out, said on standard error.
   status measure(std::string_view when) {
-    const auto& text_held = with_.data.held_out;
+    const auto from_log = held_out_of_log();
+    if (!from_log) return from_log.error();
+    const auto& text_held = with_.log ? *from_log : with_.data.held_out;
     if (text_held.pieces.count() == 0) return {};
     const auto pieces = text_held.pieces.all();
     const auto figures = with_.run->evaluate(pieces);
@@ -174,13 +248,36 @@ public:
   }
 
 private:
+  result<learning_text> held_out_of_log() const {
+    learning_text out{.pieces = {settings_.context, with_.separator}, .bytes = 0};
+    if (!with_.log) return out;
+    for (const auto& each : with_.log->held_out()) {
+      auto tokens = with_.tokenizer->encode(
+          each.text, {.add_special_tokens = false, .special_tokens_as_text = true});
+      if (!tokens) return fail(tokens.error());
+      out.pieces.add(std::move(*tokens), each.text.size());
+      out.bytes += each.text.size();
+    }
+    return out;
+  }
+
+  // None: there is nothing more, or a signal came while there was nothing.
+  result<std::optional<model::step_batch>> next_batch() {
+    for (;;) {
+      auto batch = with_.source->next();
+      const bool waits = batch && !batch->has_value() && with_.log && settings_.stream.follow;
+      if (!waits || stop_.heard()) return batch;
+      stop_.pause(look_every);
+    }
+  }
+
   status run(const std::atomic<int>& signal) {
     const auto schedule = schedule_of(settings_);
     begin_ = context_.clock.now();
     while (with_.run->steps() < settings_.steps && signal.load() == 0) {
       const auto step = static_cast<uint32_t>(with_.run->steps());
       const double rate = dataflow::learning_rate_at(schedule, step);
-      const auto batch = with_.source->next();
+      const auto batch = next_batch();
       if (!batch) return batch.error();
       if (!batch->has_value()) return {}; // nothing more to learn from
       const auto gradients = with_.run->compute_gradients((*batch)->documents);
@@ -190,14 +287,25 @@ private:
       const double imbalance = balance(gradients->figures);
       tokens_ += gradients->figures.targets;
       if ((step + 1) % settings_.report_every == 0 || step + 1 == settings_.steps)
-        report(step + 1, *gradients, rate, imbalance);
-      if (with_.checkpoints) TROUPE_RETURN_IF_ERROR(with_.checkpoints->after_step());
+        report(step + 1, *gradients, (*batch)->bytes, rate, imbalance);
+      if (with_.checkpoints) TROUPE_RETURN_IF_ERROR(keep_checkpoints());
     }
     return {};
   }
 
   static double mean_loss(const model::pass_figures& figures) {
     return figures.loss_sum / static_cast<double>(figures.targets);
+  }
+
+  status keep_checkpoints() {
+    if (with_.log && with_.run->steps() % settings_.checkpoints.every == 0)
+      with_.places.note(with_.run->steps(), with_.log->cursor());
+    TROUPE_RETURN_IF_ERROR(with_.checkpoints->after_step());
+    if (!with_.log) return {};
+    const auto committed = with_.places.committed(settings_.checkpoints.keep);
+    if (!committed || *committed == committed_) return {};
+    committed_ = *committed;
+    return with_.log->commit(committed_);
   }
 
   // Moves the biases and returns the largest imbalance of a layer.
@@ -213,18 +321,18 @@ private:
     return most;
   }
 
-  void report(uint32_t step, const model::step_gradients& gradients, double rate,
+  void report(uint32_t step, const model::step_gradients& gradients, uint64_t bytes, double rate,
               double imbalance) {
     const double loss = mean_loss(gradients.figures);
-    const auto& training = with_.data.training;
-    const double bits = loss / std::numbers::ln2 * static_cast<double>(training.pieces.tokens()) /
-                        static_cast<double>(training.bytes);
+    const double bits = gradients.figures.loss_sum / std::numbers::ln2 /
+                        static_cast<double>(std::max<uint64_t>(bytes, 1));
     const std::chrono::duration<double> elapsed = context_.clock.now() - begin_;
     say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
              decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
              ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
-             ", epoch ", with_.source->epoch(), ", ",
-             decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
+             with_.log ? text(", document ", with_.log->cursor())
+                       : text(", epoch ", with_.files->epoch()),
+             ", ", decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
              " tokens/s"));
   }
 
@@ -233,6 +341,8 @@ private:
   program& context_;
   const learn_settings& settings_;
   learning& with_;
+  stop_request& stop_;
+  uint64_t committed_ = 0;
   uint64_t tokens_ = 0;
   time_point begin_;
 };
@@ -252,11 +362,16 @@ status learn_and_write(learner& steps, const learn_settings& settings, const lea
   const status learnt = steps.learn(signal);
   if (!learnt.ok() && with.run->steps() == 0) return learnt;
   const status kept = with.checkpoints ? with.checkpoints->finish() : status();
+  // Before the file that makes the folder a model; after a failure nobody knows what was learnt.
+  if (with.log && folder != nullptr && learnt.ok())
+    if (const status placed = write_stream_state(*folder, *with.log); !placed.ok())
+      return placed.within(settings.out);
   const status written = folder != nullptr ? write_out(settings, with, *folder) : status();
   if (!learnt.ok() && written.ok() && folder != nullptr)
     return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
   for (const auto* part : {&learnt, &written, &kept})
     if (!part->ok()) return *part;
+  if (with.log && !with.checkpoints) TROUPE_RETURN_IF_ERROR(with.log->commit(with.log->cursor()));
   return signal.load() != 0 || with.run->steps() == 0 ? status() : steps.measure("after");
 }
 
@@ -267,9 +382,10 @@ status check_out(const learn_settings& settings, uint64_t bytes) {
 }
 
 int run_learn(program& context, const learn_settings& settings) {
-  if (settings.data.empty())
-    return context.complain(
-        {status_code::invalid_argument, "troupe learn needs a file to learn from"}, exit_usage);
+  if (settings.data.empty() == settings.stream.ingest.empty())
+    return context.complain({status_code::invalid_argument,
+                             "troupe learn needs a file to learn from, or a log (--ingest DIR)"},
+                            exit_usage);
   const bool has_out = !settings.out.empty();
   if (!has_out && settings.checkpoints.folder.empty())
     return context.complain(
@@ -293,15 +409,22 @@ int run_learn(program& context, const learn_settings& settings) {
   if (const status opened = open_checkpoints(context, settings, with); !opened.ok())
     return context.complain(
         opened, opened.code() == status_code::invalid_argument ? exit_usage : exit_failed);
-  (void)context.err.write(text(with.run->parameters(), " parameters; ",
-                               with.data.training.pieces.tokens(), " tokens to learn from, ",
-                               with.data.held_out.pieces.tokens(), " held out\n"));
+  (void)context.err.write(with.log
+                              ? text(with.run->parameters(), " parameters; the log from document ",
+                                     with.log->cursor(), " on\n")
+                              : text(with.run->parameters(), " parameters; ",
+                                     with.data.training.pieces.tokens(), " tokens to learn from, ",
+                                     with.data.held_out.pieces.tokens(), " held out\n"));
   std::atomic<int> signal{0};
-  const signal_scope scope(context.signals,
-                           [&signal](int number) { return signal.exchange(number) == 0; });
-  learner steps(context, settings, with);
+  stop_request stop;
+  const signal_scope scope(context.signals, [&signal, &stop](int number) {
+    const bool first = signal.exchange(number) == 0;
+    return stop.hear(number) && first;
+  });
+  learner steps(context, settings, with, stop);
   if (const status done = learn_and_write(steps, settings, with, folder.get(), signal); !done.ok())
     return context.complain(done);
+  if (with.log) (void)context.err.write(text(with.log->account(), "\n"));
   (void)context.out.write(text(has_out ? settings.out : settings.checkpoints.folder, ": ",
                                with.run->steps(), " steps, state ",
                                model::hash_text(hash_of_run(*with.run, *with.source)), "\n"));
@@ -321,6 +444,11 @@ constexpr command_info info = {
         "--checkpoints the\n"
         "same command with --resume goes on after any end, also a lost machine's, to the same "
         "bits.\n"
+        "\n"
+        "With --ingest every document of the log is learnt from once; the model remembers how far, "
+        "and a run that\n"
+        "goes on from it (--model) takes what came since. What was not learnt from lies in "
+        "DIR/learner, with reasons.\n"
         "\n"
         "exit codes: 0 done; 1 failed; 2 wrong usage; 3 no such model; 130 ended by Ctrl-C\n"
         "\n"

@@ -3,6 +3,7 @@
 
 #include "cli/command.hpp"
 #include "cli/learn_checkpoints.hpp"
+#include "cli/learn_stream.hpp"
 #include "cli/settings.hpp"
 
 namespace troupe::cli {
@@ -27,6 +28,7 @@ struct learn_settings {
   uint32_t hold_out = 20;
   uint32_t report_every = 10;
   uint64_t seed = 1;
+  learn_stream_settings stream;
   checkpoint_settings checkpoints;
   device_settings device;
   common_settings common;
@@ -130,6 +132,7 @@ struct learn_settings {
            .value = "SEED",
            .help = "of the order of the data; the same seed gives the same weights"},
           seed);
+    stream.for_each_field(visit);
     checkpoints.for_each_field(visit);
     device.for_each_field(visit);
     common.for_each_field(visit);

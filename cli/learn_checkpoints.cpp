@@ -15,12 +15,12 @@ namespace {
 
 // Where results go, how often something is said or kept, and what is promised never to change a
 // bit. What is learnt from is compared by its contents.
-constexpr std::array<std::string_view, 17> settings_without_effect = {
-    "checkpoint-every", "checkpoints",     "config",  "data",
-    "dump-config",      "instruction-set", "keep",    "keep-every",
-    "log-level",        "model",           "out",     "recompute",
-    "report-every",     "resume",          "threads", "weights",
-    "tokens-at-once",
+constexpr std::array<std::string_view, 19> settings_without_effect = {
+    "checkpoint-every", "checkpoints",     "config",       "data",
+    "dump-config",      "instruction-set", "keep",         "keep-every",
+    "log-level",        "model",           "out",          "recompute",
+    "report-every",     "resume",          "threads",      "weights",
+    "tokens-at-once",   "ingest",          "restart-data",
 };
 
 // A rate that never falls does not depend on when it would have.
@@ -158,6 +158,7 @@ void learn_checkpoints::tell_outcomes() {
     else
       say(text("checkpoint of step ", outcome.step, ": ", human_bytes(outcome.written.new_bytes),
                " new of ", human_bytes(outcome.written.bytes)));
+    if (outcome.failure.ok() && of_.durable) of_.durable(outcome.step);
     if (!outcome.prune_failure.ok())
       say(text("warning: ", settings_.folder,
                ": old checkpoints stay: ", outcome.prune_failure.why()));

@@ -10,6 +10,7 @@
 #include "storage/checkpoint_saver.hpp"
 #include "storage/posix_io_worker.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,8 @@ public:
     const actors::model_texts& texts;
     checkpoint_settings_list settings;
     output& err; // for people
+    // Called when the checkpoint of a step is on the disk; may be empty.
+    std::function<void(uint64_t step)> durable = {};
   };
   // Opens and locks the folder. Without --resume one that has checkpoints is refused.
   static result<std::unique_ptr<learn_checkpoints>> open(const checkpoint_settings& settings,

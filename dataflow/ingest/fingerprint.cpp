@@ -25,8 +25,8 @@ uint64_t hash_of(std::string_view bytes) {
 
 } // namespace
 
-fingerprint fingerprint_of(std::string_view text) {
-  fingerprint out;
+text_fingerprint fingerprint_of(std::string_view text) {
+  text_fingerprint out;
   std::array<int64_t, 64> votes = {};
   const auto vote = [&votes](uint64_t hash) {
     for (size_t bit = 0; bit < votes.size(); ++bit) votes[bit] += (hash >> bit & 1) != 0 ? 1 : -1;

@@ -19,7 +19,7 @@ uint32_t seen_documents::bucket_of(const seen_document& of, size_t group) {
   return static_cast<uint32_t>(bits & (buckets - 1));
 }
 
-std::optional<duplicate> seen_documents::find(const fingerprint& of, bool near,
+std::optional<duplicate> seen_documents::find(const text_fingerprint& of, bool near,
                                               uint32_t bits_max) const {
   const seen_document wanted{of.exact, of.similar, 0};
   const auto look = [&](size_t group, auto&& is_it) -> const seen_document* {
@@ -47,7 +47,7 @@ std::optional<duplicate> seen_documents::find(const fingerprint& of, bool near,
   return duplicate{youngest->offset, bits_apart(youngest->similar, wanted.similar), false};
 }
 
-void seen_documents::add(const fingerprint& of, uint64_t offset) {
+void seen_documents::add(const text_fingerprint& of, uint64_t offset) {
   const seen_document entry{of.exact, of.similar, offset};
   const size_t place = added_ % ring_.size();
   ring_[place] = entry;

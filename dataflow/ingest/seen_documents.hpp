@@ -35,8 +35,8 @@ public:
 
   // The youngest one that is the same, else a similar one of at most `bits_max` (up to three) bits
   // apart, if `near`.
-  std::optional<duplicate> find(const fingerprint& of, bool near, uint32_t bits_max) const;
-  void add(const fingerprint& of, uint64_t offset);
+  std::optional<duplicate> find(const text_fingerprint& of, bool near, uint32_t bits_max) const;
+  void add(const text_fingerprint& of, uint64_t offset);
 
   uint32_t capacity() const { return static_cast<uint32_t>(ring_.size()); }
   uint64_t forgotten() const { return added_ > ring_.size() ? added_ - ring_.size() : 0; }

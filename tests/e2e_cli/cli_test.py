@@ -330,6 +330,75 @@ class learn_test(cli_case):
         self.assertEqual(texts[0], texts[1])
         self.assertEqual(texts[0], texts[2])
 
+    def from_log(self, folder, out, *flags, model="base"):
+        return run("learn", "--ingest", str(folder / "data"), "--model", str(folder / model), "--out", str(folder / out),
+                   *self.FLAGS, "--steps", "100", *flags)
+
+    def add_to_log(self, folder, name, documents):
+        (folder / name).write_text("".join(json.dumps(each) + "\n" for each in documents))
+        self.expect(run("ingest", str(folder / name), "--into", str(folder / "data")), 0)
+
+    def test_a_log_is_learnt_from_once_over_several_runs(self):
+        folder = self.prepared()
+        tales = [{"text": f"The king had {n} sons, and the youngest of the {n} went into the forest.", "id": n} for n in range(40)]
+        self.add_to_log(folder, "a.jsonl", tales[:20] + [{"txt": 1}, tales[3]])
+        first = self.from_log(folder, "first")
+        self.assertIn(b"first: ", self.expect(first, 0, "the log from document 0 on", "22 documents looked at: 20 accepted",
+                                              "2 set aside (1 duplicate, 1 malformed)"))
+        self.assertEqual(self.state(first), self.state(self.from_log(folder, "first_again")))
+        aside = [json.loads(line) for line in (folder / "data" / "learner" / "quarantine-1-1.jsonl").read_text().splitlines()]
+        self.assertEqual([(each["offset"], each["reason"]) for each in aside], [(20, "malformed"), (21, "duplicate")])
+        self.assertEqual(aside[0]["text"], '{"txt": 1}')
+        self.add_to_log(folder, "b.jsonl", tales[18:])  # two of them have been learnt from
+        second = self.from_log(folder, "second", model="first")
+        self.expect(second, 0, "the log from document 22 on", "44 documents looked at: 40 accepted", "3 duplicate")
+        third = self.from_log(folder, "third", model="second")
+        self.assertIn(b"third: 0 steps", self.expect(third, 0, "the log from document 44 on"))
+        self.expect(self.from_log(folder, "fourth", "--data-window", "3", model="first"), 1, "--restart-data", "window 64", "window 3")
+        self.expect(self.from_log(folder, "fifth", "--data-window", "3", "--restart-data", model="first"), 0, "from document 0")
+
+    def test_a_run_from_a_log_that_is_killed_goes_on_to_the_same_bits(self):
+        folder = self.prepared()
+        self.add_to_log(folder, "a.jsonl", [{"text": f"The king had {n} sons and {n * n} daughters; the eldest of them was {n + 20}."}
+                                            for n in range(200)] + [{"txt": 1}])
+        flags = ["--replay", "0.3", "--checkpoint-every", "3", "--report-every", "1", "--curriculum", "length"]
+        whole = self.from_log(folder, "whole", *flags, "--checkpoints", str(folder / "undisturbed"))
+        kept = ["--checkpoints", str(folder / "kept"), *flags]
+        for kill_at in (5, 11, 17):
+            process = start("learn", "--ingest", str(folder / "data"), "--model", str(folder / "base"), *self.FLAGS, "--steps", "100",
+                            *kept, "--resume")
+            while f"step {kill_at} of".encode() not in process.stderr.readline():
+                self.assertIsNone(process.poll())
+            process.kill()
+            process.communicate(timeout=SECONDS_MAX)
+        resumed = self.from_log(folder, "resumed", *kept, "--resume")
+        self.assertEqual(self.state(whole), self.state(resumed))
+        self.assertEqual(self.weights(folder, "whole"), self.weights(folder, "resumed"))
+        self.assertIn(b"going on after step", resumed.stderr)
+
+    def test_a_log_is_followed_until_a_signal(self):
+        folder = self.prepared()
+        self.add_to_log(folder, "a.jsonl", [{"text": "The king went into the forest."}])
+        process = start("learn", "--ingest", str(folder / "data"), "--model", str(folder / "base"), "--out", str(folder / "out"),
+                        *self.FLAGS, "--steps", "100000", "--report-every", "1", "--follow", "--data-window", "4", "--replay", "0.5")
+        self.assertIn(b"the log from document 0 on", process.stderr.readline())
+        self.add_to_log(folder, "b.jsonl", [{"text": f"The queen had {n} horses and {n} crowns of gold and of silver."} for n in range(40)])
+        while b"step 3 of" not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS_MAX)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertRegex(out, rb"out: [0-9]+ steps")
+        self.assertTrue((folder / "data" / "learner" / "committed").exists())
+
+    def test_a_log_needs_to_be_there_and_its_settings_to_make_sense(self):
+        folder = self.prepared()
+        self.expect(self.from_log(folder, "x"), 1, "troupe ingest and troupe serve --ingest make a log")
+        self.add_to_log(folder, "a.jsonl", [{"text": "The king"}])
+        self.expect(self.from_log(folder, "x", "--domain-weights", "a=b"), 2, "expected NAME=WEIGHT")
+        self.expect(self.from_log(folder, "x", "--blocklist", str(folder / "none")), 2, "--blocklist")
+        self.expect(run("learn", str(folder / "tales.txt"), "--ingest", str(folder / "data"), "--out", "x"), 2, "or a log")
+
     def test_ctrl_c_writes_what_was_learnt(self):
         folder = self.prepared()
         process = start("learn", str(folder / "tales.txt"), "--model", str(folder / "base"), "--out", str(folder / "cut"),

@@ -13,8 +13,8 @@ namespace {
 constexpr random_key key{.seed = 7, .subsystem = random_subsystem::workload, .entity = 3};
 
 // Few different ones, many of them near each other.
-fingerprint drawn(uint64_t n) {
-  fingerprint out{.exact = random_below(key, 3 * n, 400), .similar = 0, .words = 100};
+text_fingerprint drawn(uint64_t n) {
+  text_fingerprint out{.exact = random_below(key, 3 * n, 400), .similar = 0, .words = 100};
   out.similar = (random_below(key, 3 * n + 1, 50) + 1) * 0x9E3779B97F4A7C15u;
   for (uint64_t flips = random_bits(key, 3 * n + 2), i = 0; i < flips % 6; ++i)
     out.similar ^= uint64_t{1} << (flips >> (8 + 6 * i) & 63);
