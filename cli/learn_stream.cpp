@@ -106,8 +106,8 @@ setup_result<std::unique_ptr<learning_from_log>> learning_from_log::open(
         exit_failed);
   auto learner = storage::posix_disk::open(ingest_learner_folder(settings.ingest));
   if (!learner) return refused(learner.error().within("--ingest"), exit_failed);
-  std::unique_ptr<learning_from_log> out(
-      new learning_from_log(std::move(*log), std::move(*learner)));
+  open_folders folders{std::move(*log), std::move(*learner)};
+  std::unique_ptr<learning_from_log> out(new learning_from_log(std::move(folders)));
   auto* const self = out.get(); // holds the stream
   dataflow::learning_stream_parts parts{
       .read = [self](uint64_t offset) { return self->reader_.read(offset); },
@@ -139,7 +139,7 @@ status learning_from_log::restore(std::span<const std::byte> state) {
 
 status learning_from_log::commit(uint64_t cursor) {
   TROUPE_RETURN_IF_ERROR(quarantine_.sync());
-  return storage::write_ingest_commit(*learner_, cursor);
+  return storage::write_ingest_commit(*folders_.learner, cursor);
 }
 
 std::string learning_from_log::account() const {

@@ -135,15 +135,14 @@ public:
   status commit(uint64_t cursor);
 
 private:
-  learning_from_log(std::unique_ptr<storage::posix_disk> log,
-                    std::unique_ptr<storage::posix_disk> learner)
-      : log_(std::move(log)),
-        learner_(std::move(learner)),
-        reader_(*log_),
-        quarantine_(*learner_) {}
+  struct open_folders {
+    std::unique_ptr<storage::posix_disk> log;
+    std::unique_ptr<storage::posix_disk> learner;
+  };
+  explicit learning_from_log(open_folders folders)
+      : folders_(std::move(folders)), reader_(*folders_.log), quarantine_(*folders_.learner) {}
 
-  std::unique_ptr<storage::posix_disk> log_;
-  std::unique_ptr<storage::posix_disk> learner_;
+  open_folders folders_;
   storage::ingest_reader reader_;
   quarantine quarantine_;
   std::unique_ptr<dataflow::learning_stream> stream_;

@@ -11,6 +11,7 @@
 #include "tests/fuzz/checkpoint_target.hpp"
 #include "tests/fuzz/gguf_target.hpp"
 #include "tests/fuzz/grammar_target.hpp"
+#include "tests/fuzz/ingest_targets.hpp"
 #include "tests/fuzz/transport_targets.hpp"
 #include "tests/fuzz/wire_targets.hpp"
 
@@ -98,7 +99,7 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 16> all = {{
+constexpr std::array<target, 20> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
@@ -115,6 +116,10 @@ constexpr std::array<target, 16> all = {{
     {"sealed_frame", read_sealed_frame, "", "", sealed_frame_seeds},
     {"pieces", put_frame_together, "", "", piece_seeds},
     {"control_record", read_control_record, "", "", control_record_seeds},
+    {"ingest_segment", read_ingest_segment, "", "", ingest_segment_seeds},
+    {"ingest_body", read_ingest_body, "", "", ingest_body_seeds},
+    {"learning_state", read_learning_state, "", "", learning_state_seeds},
+    {"document", clean_document, "", "", document_seeds},
 }};
 
 } // namespace
