@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "cli/checkpoint_folder.hpp"
 #include "cli/checkpoint_parts.hpp"
+#include "cli/learn_stream.hpp"
 #include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
 #include "cli/program.hpp"
@@ -192,6 +193,15 @@ int run_verify(program& context, const store_settings& settings) {
 
 // ---- export ----
 
+// A run that begins from the model goes on in the log where this one was.
+status write_place_in_log(const storage::loaded_checkpoint& from,
+                          std::span<const model::state_part> state, storage::disk& folder) {
+  const schemas::checkpoint_setting of_a_log{"data", data_of_a_log};
+  const auto* source = model::find_part(state, source_part);
+  if (source == nullptr || std::ranges::count(from.manifest.settings, of_a_log) == 0) return {};
+  return write_stream_state(folder, source->bytes);
+}
+
 status write_model(const storage::loaded_checkpoint& from, const export_settings& settings,
                    storage::disk& folder) {
   const auto texts = texts_of(from);
@@ -200,6 +210,7 @@ status write_model(const storage::loaded_checkpoint& from, const export_settings
   if (!description) return description.error();
   const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
   const auto state = state_parts(from);
+  TROUPE_RETURN_IF_ERROR(write_place_in_log(from, state, folder));
   return write_model_folder(folder, *texts, [&](const model::byte_sink& to) {
     return model::export_state(*description, state, type, to);
   });

@@ -206,7 +206,7 @@ status open_checkpoints(program& context, const learn_settings& settings, learni
   }
   auto copy = settings; // options refer to what can be changed
   auto matters = settings_that_matter(options_of(copy));
-  matters.push_back({"data", with.log ? "log" : hash_of_data(with.data)});
+  matters.push_back({"data", with.log ? data_of_a_log : hash_of_data(with.data)});
   std::function<void(uint64_t)> durable;
   if (with.log) durable = [&with](uint64_t step) { with.places.durable(step); };
   auto opened = learn_checkpoints::open(settings.checkpoints, {.run = *with.run,
@@ -232,6 +232,9 @@ public:
     TROUPE_RETURN_IF_ERROR(measure("before"));
     return run(signal);
   }
+
+  // Whether what was dealt last has not been learnt from, so that the place in the data is ahead.
+  bool owes_a_batch() const { return owes_a_batch_; }
 
   // Bits per byte of what was held out, said on standard error.
   status measure(std::string_view when) {
@@ -280,10 +283,12 @@ private:
       const auto batch = next_batch();
       if (!batch) return batch.error();
       if (!batch->has_value()) return {}; // nothing more to learn from
+      owes_a_batch_ = true;
       const auto gradients = with_.run->compute_gradients((*batch)->documents);
       if (!gradients) return gradients.error();
       const double factor = dataflow::clipping_factor(gradients->norm, settings_.clip);
       TROUPE_RETURN_IF_ERROR(with_.run->apply(rate, factor));
+      owes_a_batch_ = false;
       const double imbalance = balance(gradients->figures);
       tokens_ += gradients->figures.targets;
       if ((step + 1) % settings_.report_every == 0 || step + 1 == settings_.steps)
@@ -343,6 +348,7 @@ private:
   learning& with_;
   stop_request& stop_;
   uint64_t committed_ = 0;
+  bool owes_a_batch_ = false;
   uint64_t tokens_ = 0;
   time_point begin_;
 };
@@ -362,9 +368,9 @@ status learn_and_write(learner& steps, const learn_settings& settings, const lea
   const status learnt = steps.learn(signal);
   if (!learnt.ok() && with.run->steps() == 0) return learnt;
   const status kept = with.checkpoints ? with.checkpoints->finish() : status();
-  // Before the file that makes the folder a model; after a failure nobody knows what was learnt.
-  if (with.log && folder != nullptr && learnt.ok())
-    if (const status placed = write_stream_state(*folder, *with.log); !placed.ok())
+  // Before the file that makes the folder a model.
+  if (with.log && folder != nullptr && !steps.owes_a_batch())
+    if (const status placed = write_stream_state(*folder, with.log->state()); !placed.ok())
       return placed.within(settings.out);
   const status written = folder != nullptr ? write_out(settings, with, *folder) : status();
   if (!learnt.ok() && written.ok() && folder != nullptr)

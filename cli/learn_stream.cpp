@@ -156,9 +156,8 @@ std::string learning_from_log::account() const {
               " kept for replay");
 }
 
-status write_stream_state(storage::disk& model, const model::step_source& stream) {
-  TROUPE_RETURN_IF_ERROR(
-      model.write(learn_stream_state_name, storage::seal(state_kind, stream.state())));
+status write_stream_state(storage::disk& model, std::span<const std::byte> state) {
+  TROUPE_RETURN_IF_ERROR(model.write(learn_stream_state_name, storage::seal(state_kind, state)));
   return model.sync(learn_stream_state_name);
 }
 

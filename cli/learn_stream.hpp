@@ -150,7 +150,8 @@ private:
 
 // The state of a stream beside the model it has taught, so that the next run goes on behind it.
 inline constexpr const char* learn_stream_state_name = "data.state";
-status write_stream_state(storage::disk& model, const model::step_source& stream);
+inline constexpr const char* data_of_a_log = "log"; // what a checkpoint says of its data
+status write_stream_state(storage::disk& model, std::span<const std::byte> state);
 // `not_found` where there is none.
 result<std::vector<std::byte>> read_stream_state(const std::string& model_directory);
 

@@ -10,6 +10,11 @@
 #include <utility>
 
 namespace troupe::dataflow {
+namespace {
+
+constexpr size_t held_out_bytes_max = 64 << 10; // of a document; all of them are in the state
+
+} // namespace
 
 std::string learning_stream_settings::summary() const {
   return text("context ", context, ", step tokens ", step_tokens, ", separator ", separator,
@@ -75,7 +80,8 @@ status learning_stream::look_at(schemas::ingest_document document, uint64_t offs
                                   .domain = std::move(verdict.domain),
                                   .text = std::move(document.text)};
   const bool held = settings_.hold_out > 0 && now_.accepted % settings_.hold_out == 0 &&
-                    now_.held_out.size() < settings_.held_out_max;
+                    now_.held_out.size() < settings_.held_out_max &&
+                    kept.text.size() <= held_out_bytes_max;
   if (held) {
     now_.held_out.push_back(std::move(kept));
     return {};

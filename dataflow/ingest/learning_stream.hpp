@@ -32,7 +32,7 @@ struct learning_stream_settings {
   reservoir_settings replay = {};
   mixing_settings mixing = {};
   uint32_t hold_out = 0; // every n-th accepted document is not learnt from but kept to measure
-  uint32_t held_out_max = 256; // then all are learnt from
+  uint32_t held_out_max = 256; // then all are learnt from; so are long ones
   bool follows = false;        // waits for more at the end of the log; else the rest is learnt from
 
   std::string summary() const;

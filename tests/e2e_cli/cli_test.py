@@ -375,6 +375,9 @@ class learn_test(cli_case):
         self.assertEqual(self.state(whole), self.state(resumed))
         self.assertEqual(self.weights(folder, "whole"), self.weights(folder, "resumed"))
         self.assertIn(b"going on after step", resumed.stderr)
+        self.expect(run("checkpoint", "export", "--store", str(folder / "kept"), "--out", str(folder / "exported")), 0)
+        for name in ("data.state", "model.safetensors"):
+            self.assertEqual((folder / "whole" / name).read_bytes(), (folder / "exported" / name).read_bytes(), name)
 
     def test_a_log_is_followed_until_a_signal(self):
         folder = self.prepared()
