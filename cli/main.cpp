@@ -21,6 +21,7 @@
 #include "cli/tokenize.hpp"
 #include "cli/top.hpp"
 #include "cli/version.hpp"
+#include "cli/weights.hpp"
 #include "storage/posix_file_system.hpp"
 #include "transport/ucx/ucx_environment.hpp"
 
@@ -59,6 +60,7 @@ troupe::cli::command_list all_commands() {
   out.push_back(troupe::cli::make_learn());
   out.push_back(troupe::cli::make_learn_eval());
   troupe::cli::add_checkpoint_commands(out);
+  troupe::cli::add_weights_commands(out);
   out.push_back(troupe::cli::make_bench());
   out.push_back(troupe::cli::make_bench_serve());
   troupe::cli::add_simulate_commands(out);

@@ -41,7 +41,7 @@ FOREIGN = [
     Foreign("zstd and xxhash", r"zstd|xxh", r"zstd|xxhash|xxHash", ("storage/",)),
     Foreign("libcurl", r"curl/", r"CURL", ("storage/etcd/",)),
     Foreign("nlohmann-json", r"nlohmann/", r"nlohmann_json",
-            ("storage/etcd/", "model/", "server/", "simulations/", "cli/")),
+            ("storage/", "model/", "server/", "simulations/", "cli/")),
     Foreign("PCRE2", r"pcre2", r"pcre2|PCRE2", ("model/",)),
     Foreign("ICU", r"unicode/", r"ICU::", ("model/",)),
     Foreign("CAF", r"caf/", r"CAF::", ("actors/", "simulations/")),

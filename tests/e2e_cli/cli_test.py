@@ -26,7 +26,7 @@ PROGRAM = ""
 SECONDS_MAX = 120
 COMMANDS = ["serve", "node", "cluster up", "cluster status", "cluster kill", "cluster drain", "cluster restart", "cluster add",
             "cluster down", "top", "generate", "chat", "model inspect", "model synth", "tokenize", "ingest", "learn", "learn eval", "checkpoint list",
-            "checkpoint verify", "checkpoint export", "checkpoint restore", "checkpoint prune", "bench", "bench serve",
+            "checkpoint verify", "checkpoint export", "checkpoint restore", "checkpoint prune", "weights list", "weights add", "weights promote", "weights rollback", "weights prune", "bench", "bench serve",
             "simulate run", "simulate replay",
             "simulate shrink", "simulate expand", "simulate list", "simulate mutants", "version"]
 PROMPT = "Once upon a time"

@@ -19,6 +19,7 @@
 #include "cli/tokenize.hpp"
 #include "cli/top.hpp"
 #include "cli/version.hpp"
+#include "cli/weights.hpp"
 
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ inline command_list all_commands() {
   out.push_back(make_learn());
   out.push_back(make_learn_eval());
   add_checkpoint_commands(out);
+  add_weights_commands(out);
   out.push_back(make_bench());
   out.push_back(make_bench_serve());
   add_simulate_commands(out);

@@ -31,6 +31,13 @@ public:
   int operations() const { return operations_; }
   bool crashed() const { return crashed_; }
 
+  // What programs see now; no operation.
+  std::map<std::string, std::vector<std::byte>> files() const {
+    std::map<std::string, std::vector<std::byte>> out;
+    for (const auto& [name, file] : names_) out.emplace(name, file->now);
+    return out;
+  }
+
   // The power is back.
   void restart(const lost_power& loss) {
     if (!loss.names_kept) names_ = synced_names_;
