@@ -83,6 +83,8 @@ struct learning {
   learning_data data;                         // of files
   std::unique_ptr<model::piece_source> files; // of data
   std::unique_ptr<learning_from_log> log;     // instead of both
+  learning_text to_keep;  // what importance is measured on, where it is not what is held out
+  std::string importance; // the file that the model may bring
   std::unique_ptr<compute::executor> executor;
   std::unique_ptr<model::training_run> run;
   model::step_source* source = nullptr; // one of the two
@@ -132,6 +134,19 @@ setup_result<void> read_files(program& context, const learn_settings& settings, 
   return {};
 }
 
+// What a run with --ewc is to keep.
+setup_result<void> read_to_keep(program& context, const learn_settings& settings, learning& out) {
+  if (settings.methods.ewc_data.empty()) return {};
+  const auto documents =
+      read_documents(context.files, settings.methods.ewc_data, out.tokenizer->eos_token());
+  if (!documents) return fails(documents.error().within("--ewc-data"));
+  auto data = cut_documents(*out.tokenizer, *documents,
+                            {.context = settings.context, .separator = out.separator});
+  if (!data) return fails(data.error().within("--ewc-data"));
+  out.to_keep = std::move(data->training);
+  return {};
+}
+
 setup_result<void> read_model(const learn_settings& settings, const actors::model_directory& opened,
                               learning& out) {
   auto texts = opened.read_texts();
@@ -171,6 +186,7 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
   const auto data = settings.stream.ingest.empty() ? read_files(context, settings, out)
                                                    : open_log(context, settings, *directory, out);
   if (!data) return data;
+  if (const auto read = read_to_keep(context, settings, out); !read) return read;
   const auto device = device_options_of(settings.device);
   if (!device) return tl::make_unexpected(device.error());
   auto executor = compute::make_cpu_executor(*device);
@@ -184,11 +200,28 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
       model::training_run::make(out.description, weights->index, *out.executor,
                                 {.pass = {.recompute = settings.recompute, .padding_id = *padding},
                                  .optimiser = {.weight_decay = settings.weight_decay},
+                                 .methods = method_options_of(settings.methods, settings.seed),
                                  .rows_at_once = settings.tokens_at_once,
                                  .set = device->set});
   if (!run) return fails(opened->in_directory(run.error()), exit_no_model);
   out.run = std::move(*run);
+  out.importance = opened->path_of(importance_file);
+  if (const status taught = read_teacher(context.files, settings.methods, *out.run); !taught.ok())
+    return fails(taught, exit_no_model);
   return {};
+}
+
+// Where the run begins; what goes on from a checkpoint brings its anchor along.
+status set_anchor(program& context, const learn_settings& settings, learning& with) {
+  if (with.run->steps() > 0) return {};
+  const bool given = !settings.methods.ewc_data.empty();
+  return anchor_weights(settings.methods,
+                        {.files = context.files,
+                         .known_importance = with.importance,
+                         .documents = given ? with.to_keep.pieces : with.data.held_out.pieces,
+                         .seed = settings.seed,
+                         .err = context.err},
+                        *with.run);
 }
 
 // What is learnt from, wherever it lies.
@@ -320,7 +353,7 @@ private:
       const dataflow::expert_load load{figures.expert_rows[layer]};
       most = std::max(most, load.imbalance());
       auto& bias = with_.run->corrections()[layer];
-      if (!bias.empty())
+      if (!bias.empty() && with_.run->methods().bias_moves(static_cast<uint32_t>(layer)))
         dataflow::move_selection_bias(bias, load, static_cast<float>(settings_.balance));
     }
     return most;
@@ -335,6 +368,7 @@ private:
     say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
              decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
              ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
+             method_figures(gradients.figures, *with_.run),
              with_.log ? text(", document ", with_.log->cursor())
                        : text(", epoch ", with_.files->epoch()),
              ", ", decimals("%.0f", static_cast<double>(tokens_) / std::max(1e-9, elapsed.count())),
@@ -359,7 +393,16 @@ status write_out(const learn_settings& settings, const learning& with, storage::
   const auto type = settings.weights == "bf16" ? compute::dtype::bf16 : compute::dtype::f32;
   const status written = write_model_folder(
       folder, with.texts, [&](const model::byte_sink& to) { return with.run->write(type, to); });
-  return written.ok() ? status() : written.within(settings.out);
+  if (!written.ok()) return written.within(settings.out);
+  const status kept = write_importance(folder, *with.run);
+  return kept.ok() ? status() : kept.within(settings.out);
+}
+
+// Adapters apart from the model.
+status write_lora(const learn_settings& settings, const learning& with) {
+  if (settings.methods.lora_out.empty()) return {};
+  const status written = write_adapter(settings.methods.lora_out, settings.model, *with.run);
+  return written.ok() ? status() : written.within(settings.methods.lora_out);
 }
 
 // The steps, the last checkpoint, and the model; what has been learnt before a failure is written.
@@ -373,9 +416,10 @@ status learn_and_write(learner& steps, const learn_settings& settings, const lea
     if (const status placed = write_stream_state(*folder, with.log->state()); !placed.ok())
       return placed.within(settings.out);
   const status written = folder != nullptr ? write_out(settings, with, *folder) : status();
+  const status adapters = write_lora(settings, with);
   if (!learnt.ok() && written.ok() && folder != nullptr)
     return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
-  for (const auto* part : {&learnt, &written, &kept})
+  for (const auto* part : {&learnt, &written, &adapters, &kept})
     if (!part->ok()) return *part;
   if (with.log && !with.checkpoints) TROUPE_RETURN_IF_ERROR(with.log->commit(with.log->cursor()));
   return signal.load() != 0 || with.run->steps() == 0 ? status() : steps.measure("after");
@@ -393,10 +437,16 @@ int run_learn(program& context, const learn_settings& settings) {
                              "troupe learn needs a file to learn from, or a log (--ingest DIR)"},
                             exit_usage);
   const bool has_out = !settings.out.empty();
-  if (!has_out && settings.checkpoints.folder.empty())
+  const std::string& place = has_out                               ? settings.out
+                             : settings.checkpoints.folder.empty() ? settings.methods.lora_out
+                                                                   : settings.checkpoints.folder;
+  if (place.empty())
+    return context.complain({status_code::invalid_argument,
+                             "troupe learn needs --out DIR, --lora-out DIR or --checkpoints DIR"},
+                            exit_usage);
+  if (const auto checked = check_methods(settings.methods); !checked.ok())
     return context.complain(
-        {status_code::invalid_argument, "troupe learn needs --out DIR or --checkpoints DIR"},
-        exit_usage);
+        checked, checked.code() == status_code::invalid_argument ? exit_usage : exit_failed);
   if (const auto checked = has_out ? check_out(settings, 0) : status(); !checked.ok())
     return context.complain(checked);
   learning with;
@@ -415,6 +465,8 @@ int run_learn(program& context, const learn_settings& settings) {
   if (const status opened = open_checkpoints(context, settings, with); !opened.ok())
     return context.complain(
         opened, opened.code() == status_code::invalid_argument ? exit_usage : exit_failed);
+  if (const status anchored = set_anchor(context, settings, with); !anchored.ok())
+    return context.complain(anchored);
   (void)context.err.write(with.log
                               ? text(with.run->parameters(), " parameters; the log from document ",
                                      with.log->cursor(), " on\n")
@@ -430,6 +482,8 @@ int run_learn(program& context, const learn_settings& settings) {
   learner steps(context, settings, with, stop);
   if (const status done = learn_and_write(steps, settings, with, folder.get(), signal); !done.ok())
     return context.complain(done);
+  if (const status anchored = set_anchor(context, settings, with); !anchored.ok())
+    return context.complain(anchored);
   if (with.log) (void)context.err.write(text(with.log->account(), "\n"));
   (void)context.out.write(text(has_out ? settings.out : settings.checkpoints.folder, ": ",
                                with.run->steps(), " steps, state ",

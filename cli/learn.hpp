@@ -3,6 +3,7 @@
 
 #include "cli/command.hpp"
 #include "cli/learn_checkpoints.hpp"
+#include "cli/learn_methods.hpp"
 #include "cli/learn_stream.hpp"
 #include "cli/settings.hpp"
 
@@ -29,6 +30,7 @@ struct learn_settings {
   uint32_t report_every = 10;
   uint64_t seed = 1;
   learn_stream_settings stream;
+  method_settings methods;
   checkpoint_settings checkpoints;
   device_settings device;
   common_settings common;
@@ -133,6 +135,7 @@ struct learn_settings {
            .help = "of the order of the data; the same seed gives the same weights"},
           seed);
     stream.for_each_field(visit);
+    methods.for_each_field(visit);
     checkpoints.for_each_field(visit);
     device.for_each_field(visit);
     common.for_each_field(visit);

@@ -15,12 +15,12 @@ namespace {
 
 // Where results go, how often something is said or kept, and what is promised never to change a
 // bit. What is learnt from is compared by its contents.
-constexpr std::array<std::string_view, 19> settings_without_effect = {
-    "checkpoint-every", "checkpoints",     "config",       "data",
-    "dump-config",      "instruction-set", "keep",         "keep-every",
-    "log-level",        "model",           "out",          "recompute",
-    "report-every",     "resume",          "threads",      "weights",
-    "tokens-at-once",   "ingest",          "restart-data",
+constexpr std::array<std::string_view, 20> settings_without_effect = {
+    "checkpoint-every", "checkpoints",     "config", "data",
+    "dump-config",      "instruction-set", "keep",   "keep-every",
+    "log-level",        "lora-out",        "model",  "out",
+    "recompute",        "report-every",    "resume", "threads",
+    "weights",          "tokens-at-once",  "ingest", "restart-data",
 };
 
 // A rate that never falls does not depend on when it would have.

@@ -5,7 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 namespace troupe::model {
 namespace {
@@ -13,8 +15,14 @@ namespace {
 std::string module_name(const parameter& p) {
   return p.name.substr(0, p.name.size() - std::string_view(".weight").size());
 }
-std::string last_word(const std::string& module) {
-  return module.substr(module.rfind('.') + 1);
+// Its last words, from the shortest on: "gate_proj", "3.gate_proj", ….
+std::vector<std::string> ends_of(const std::string& module) {
+  std::vector<std::string> out;
+  for (size_t dot = module.rfind('.'); dot != module.npos && dot > 0;
+       dot = module.rfind('.', dot - 1))
+    out.push_back(module.substr(dot + 1));
+  out.push_back(module);
+  return out;
 }
 
 } // namespace
@@ -23,12 +31,14 @@ std::string adapter_config(const parameter_map& base, const parameter_set& targe
                            const low_rank_options& options, const std::string& base_name) {
   std::set<std::string> others, modules;
   for (parameter_id id = 0; id < base.list.size(); ++id) {
-    if (base[id].is_matrix && !targets.has(id)) others.insert(last_word(module_name(base[id])));
+    if (!base[id].is_matrix || targets.has(id)) continue;
+    for (auto& end : ends_of(module_name(base[id]))) others.insert(std::move(end));
   }
   for (parameter_id id = 0; id < base.list.size(); ++id) {
     if (!targets.has(id)) continue;
-    const std::string module = module_name(base[id]), word = last_word(module);
-    modules.insert(others.count(word) > 0 ? module : word);
+    const auto ends = ends_of(module_name(base[id]));
+    modules.insert(*std::ranges::find_if(
+        ends, [&others](const std::string& end) { return others.count(end) == 0; }));
   }
   const nlohmann::ordered_json json = {{"peft_type", "LORA"},
                                        {"task_type", "CAUSAL_LM"},

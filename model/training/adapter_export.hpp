@@ -8,8 +8,8 @@
 
 namespace troupe::model {
 
-// The text of adapter_config.json. Modules are named by their last word where all modules of that
-// word are targets, else in full. `base_name` is where PEFT finds the model, for people.
+// The text of adapter_config.json. Modules are named by as few of their last words as no module
+// ends with that is no target. `base_name` is where PEFT finds the model, for people.
 std::string adapter_config(const parameter_map& base, const parameter_set& targets,
                            const low_rank_options& options, const std::string& base_name);
 

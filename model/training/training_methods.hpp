@@ -71,6 +71,7 @@ public:
   void restored(compute::training_kernels<float>& device, uint64_t steps);
 
   bool bias_moves(uint32_t layer) const { return chosen_.bias_moves[layer]; }
+  bool has_teacher() const { return teacher_ != nullptr; }
   weight_anchor<float>* anchor() { return anchor_ ? &*anchor_ : nullptr; }
   low_rank_adapters<float>* adapters() { return adapters_.get(); }
 

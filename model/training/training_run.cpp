@@ -3,6 +3,7 @@
 
 #include "base/check.hpp"
 #include "base/text.hpp"
+#include "model/training/adapter_export.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -42,10 +43,10 @@ training_run::training_run(const description& model, compute::executor& executor
       executor_(executor),
       options_(options),
       map_(map_parameters(model)),
-      frozen_(chosen.frozen),
+      chosen_(chosen),
       values_(map_),
       gradients_(map_),
-      optimiser_(map_, options.optimiser, frozen_),
+      optimiser_(map_, options.optimiser, chosen_.frozen),
       pass_(model, options.pass),
       methods_(model, map_, chosen, options.methods) {}
 
@@ -130,8 +131,8 @@ result<step_gradients> training_run::compute_gradients(
   step_gradients out{.figures = std::move(*figures)};
   const status measured = on_device([&](auto& device) {
     methods_.change_gradients(device, values_, gradients_);
-    out.norm =
-        std::sqrt(squared_norm(device, map_, gradients_, frozen_) + methods_.squared_norm(device));
+    out.norm = std::sqrt(squared_norm(device, map_, gradients_, chosen_.frozen) +
+                         methods_.squared_norm(device));
   });
   if (!measured.ok()) return fail(measured);
   if (!std::isfinite(out.norm) || !std::isfinite(out.figures.loss_sum)) {
@@ -178,9 +179,38 @@ status training_run::read_teacher(const description& model, const tensor_index& 
   return ran.ok() ? read : ran;
 }
 
+status training_run::read_importance(const tensor_index& index) {
+  TROUPE_CHECK(methods_.anchor() != nullptr);
+  const auto known = methods_.anchor()->importance();
+  std::vector<std::vector<float>> ignored;
+  TROUPE_RETURN_IF_ERROR(read_parameters(model_, index, known, map_, ignored));
+  const bool negative = std::ranges::any_of(known, [](float value) { return value < 0; });
+  return negative ? status(status_code::corrupt, "an importance below zero") : status();
+}
+
+status training_run::write_importance(const byte_sink& to) {
+  TROUPE_CHECK(methods_.anchor() != nullptr);
+  return export_safetensors({.model = model_,
+                             .map = map_,
+                             .values = methods_.anchor()->importance(),
+                             .corrections = corrections_,
+                             .type = compute::dtype::f32},
+                            to);
+}
+
 double training_run::anchor_penalty() {
-  const auto* anchor = methods_.anchor();
-  return anchor != nullptr ? anchor->penalty(values_) : 0;
+  TROUPE_CHECK(methods_.anchor() != nullptr);
+  return methods_.anchor()->penalty(values_);
+}
+
+std::string training_run::adapter_config(const std::string& base_name) const {
+  TROUPE_CHECK(options_.methods.adapters.has_value());
+  return model::adapter_config(map_, chosen_.adapted, *options_.methods.adapters, base_name);
+}
+
+status training_run::write_adapter(const byte_sink& to) {
+  TROUPE_CHECK(methods_.adapters() != nullptr);
+  return export_adapter(model_, *methods_.adapters(), to);
 }
 
 status training_run::write(compute::dtype type, const byte_sink& to) const {

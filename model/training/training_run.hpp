@@ -43,13 +43,20 @@ public:
   result<pass_figures> evaluate(std::span<const training_document> documents);
 
   // Anchors the weights where they are, with the importance they have for these documents added to
-  // what was known before. Needs training_method_options::anchor.
+  // what was known before.
   status renew_anchor(std::span<const training_document> documents,
                       const importance_options& options);
+  // The importance itself, as tensors of the model's names and shapes; what is read counts as known
+  // before. All of these need training_method_options::anchor.
+  status read_importance(const tensor_index& index);
+  status write_importance(const byte_sink& to);
+  double anchor_penalty();
   // Another teacher than the weights at the start; needs training_method_options::distillation.
   status read_teacher(const description& model, const tensor_index& index);
+  // The two files of PEFT; need training_method_options::adapters.
+  std::string adapter_config(const std::string& base_name) const;
+  status write_adapter(const byte_sink& to);
   training_methods& methods() { return methods_; }
-  double anchor_penalty();
 
   // What routing adds to the scores of each layer's experts for the choice.
   std::span<std::vector<float>> corrections() { return corrections_; }
@@ -78,7 +85,7 @@ private:
   compute::executor& executor_;
   const training_run_options options_;
   const parameter_map map_;
-  const parameter_set frozen_;
+  const training_methods::sets chosen_;
   parameter_values<float> values_;
   parameter_gradients<float> gradients_;
   adamw_optimiser<float> optimiser_;

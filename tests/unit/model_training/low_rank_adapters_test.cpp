@@ -173,7 +173,10 @@ TEST(low_rank_adapters, write_the_files_of_peft) {
   adapted_model<float> some("qwen3_moe", "layers:0");
   const auto named =
       nlohmann::json::parse(model::adapter_config(map, some.targets, some.options(1), ""));
-  EXPECT_EQ(named.at("target_modules")[0], "model.layers.0.mlp.down_proj");
+  EXPECT_EQ(named.at("target_modules"),
+            nlohmann::json::parse(R"(["0.self_attn.k_proj","0.self_attn.o_proj",
+                                      "0.self_attn.q_proj","0.self_attn.v_proj",
+                                      "mlp.down_proj","mlp.gate_proj","mlp.up_proj"])"));
 
   std::string bytes;
   const status written = model::export_adapter(
