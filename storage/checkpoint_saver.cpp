@@ -12,6 +12,10 @@ checkpoint_saver::checkpoint_saver(checkpoint_store& store, io_worker& worker,
     : store_(store), worker_(worker), options_(options), state_(std::make_shared<shared_state>()) {}
 
 status checkpoint_saver::save(const checkpoint_info& info, std::span<const checkpoint_part> parts) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->busy) ++waits_;
+  }
   TROUPE_RETURN_IF_ERROR(wait_until_idle());
   auto& copy = *state_;
   copy.info = info;
@@ -84,7 +88,6 @@ status checkpoint_saver::finish() {
 status checkpoint_saver::wait_until_idle() {
   std::unique_lock lock(state_->mutex);
   if (!state_->busy) return {};
-  ++waits_;
   if (state_->ended.wait_for(lock, options_.patience, [this] { return !state_->busy; })) return {};
   return {status_code::timed_out,
           text("the disk has not taken the checkpoint of step ", state_->info.step, " in ",

@@ -18,7 +18,10 @@ using tests::sample;
 using tests::sample_state;
 using tests::state_of;
 
-constexpr uint64_t seeds = 12; // of what a crash tears and reorders
+// Of what a crash tears and reorders; the other fates leave nothing to chance.
+uint64_t seeds_of(crash_fate fate) {
+  return fate == crash_fate::tear || fate == crash_fate::reorder ? 12 : 1;
+}
 
 status write_sample(checkpoint_store& store, uint64_t step) {
   const auto state = sample(step);
@@ -105,7 +108,7 @@ void expect_goes_on(checkpoint_machine& machine, const errand& what) {
 TEST(checkpoint_crash, at_every_call_leaves_the_old_or_the_new_checkpoint) {
   for (const auto& what : errands()) {
     for (const auto fate : all_fates) {
-      for (uint64_t seed = 0; seed < seeds; ++seed) {
+      for (uint64_t seed = 0; seed < seeds_of(fate); ++seed) {
         uint64_t call = 1;
         for (bool died = true; died; ++call) {
           SCOPED_TRACE(testing::Message() << what.name << ", fate " << static_cast<int>(fate)
@@ -139,7 +142,7 @@ TEST(checkpoint_crash, at_every_call_leaves_the_old_or_the_new_checkpoint) {
 // The first checkpoint of all: nothing or it.
 TEST(checkpoint_crash, at_every_call_of_the_first_write_leaves_it_or_nothing) {
   for (const auto fate : all_fates) {
-    for (uint64_t seed = 0; seed < seeds; ++seed) {
+    for (uint64_t seed = 0; seed < seeds_of(fate); ++seed) {
       bool died = true;
       for (uint64_t call = 1; died; ++call) {
         checkpoint_machine machine(seed);
@@ -165,7 +168,7 @@ TEST(checkpoint_crash, a_lying_disk_is_found_out_and_the_older_checkpoint_used) 
   size_t fell_back = 0, seen_damaged = 0;
   for (const bool folder_lies : {false, true}) {
     for (const auto fate : all_fates) {
-      for (uint64_t seed = 0; seed < 3 * seeds; ++seed) {
+      for (uint64_t seed = 0; seed < 3 * seeds_of(fate); ++seed) {
         SCOPED_TRACE(testing::Message() << "folder " << folder_lies << ", fate "
                                         << static_cast<int>(fate) << ", seed " << seed);
         checkpoint_machine machine(seed);
@@ -196,8 +199,8 @@ TEST(checkpoint_crash, a_lying_disk_is_found_out_and_the_older_checkpoint_used) 
       }
     }
   }
-  EXPECT_GT(fell_back, 50u);
-  EXPECT_GT(seen_damaged, 20u);
+  EXPECT_GT(fell_back, 30u);
+  EXPECT_GT(seen_damaged, 10u);
 }
 
 // A disk whose n-th change and all later ones find no space, half of the bytes being written.

@@ -72,6 +72,7 @@ TEST_F(checkpoint_saver_test, does_not_wait_unless_two_meet) {
   const status second = save(saver, 2);
   EXPECT_EQ(second.code(), status_code::timed_out);
   EXPECT_NE(second.why().find("the checkpoint of step 1 in 0 seconds"), std::string::npos);
+  EXPECT_EQ(saver.waits(), 1u);
   gate.set_value();
 }
 
