@@ -115,7 +115,8 @@ struct prune_settings : store_settings {
            .range = {0, 1ull << 40}},
           keep_every);
     visit({.name = "keep-best",
-           .help = "also keep the checkpoint with the least held-out loss, where it was measured"},
+           .help = "also keep the checkpoint with the least held-out loss, which learn --keep-best "
+                   "measures at each"},
           keep_best);
     store_settings::for_each_field(visit);
   }

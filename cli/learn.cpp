@@ -232,6 +232,13 @@ std::string hash_of_data(const learning_data& data) {
   return model::hash_text(model::hash_of(parts));
 }
 
+result<double> held_out_loss(const learning& with) {
+  const auto pieces = with.data.held_out.pieces.all();
+  const auto figures = with.run->evaluate(pieces);
+  if (!figures) return fail(figures.error());
+  return figures->loss_sum / static_cast<double>(figures->targets);
+}
+
 status open_checkpoints(program& context, const learn_settings& settings, learning& with) {
   if (settings.checkpoints.folder.empty()) {
     if (!settings.checkpoints.resume) return {};
@@ -242,12 +249,17 @@ status open_checkpoints(program& context, const learn_settings& settings, learni
   matters.push_back({"data", with.log ? data_of_a_log : hash_of_data(with.data)});
   std::function<void(uint64_t)> durable;
   if (with.log) durable = [&with](uint64_t step) { with.places.durable(step); };
+  std::function<result<double>()> loss;
+  // What a log holds out grows; losses of different texts say nothing about the better model.
+  if (!with.log && with.data.held_out.pieces.count() > 0)
+    loss = [&with] { return held_out_loss(with); };
   auto opened = learn_checkpoints::open(settings.checkpoints, {.run = *with.run,
                                                                .source = *with.source,
                                                                .texts = with.texts,
                                                                .settings = std::move(matters),
                                                                .err = context.err,
-                                                               .durable = std::move(durable)});
+                                                               .durable = std::move(durable),
+                                                               .held_out_loss = std::move(loss)});
   if (!opened) return opened.error();
   with.checkpoints = std::move(*opened);
   return with.checkpoints->resume();

@@ -15,12 +15,12 @@ namespace {
 
 // Where results go, how often something is said or kept, and what is promised never to change a
 // bit. What is learnt from is compared by its contents.
-constexpr std::array<std::string_view, 20> settings_without_effect = {
-    "checkpoint-every", "checkpoints",     "config", "data",
-    "dump-config",      "instruction-set", "keep",   "keep-every",
-    "log-level",        "lora-out",        "model",  "out",
-    "recompute",        "report-every",    "resume", "threads",
-    "weights",          "tokens-at-once",  "ingest", "restart-data",
+constexpr std::array<std::string_view, 21> settings_without_effect = {
+    "checkpoint-every", "checkpoints",     "config", "data",      "dump-config",
+    "ingest",           "instruction-set", "keep",   "keep-best", "keep-every",
+    "log-level",        "lora-out",        "model",  "out",       "recompute",
+    "report-every",     "restart-data",    "resume", "threads",   "tokens-at-once",
+    "weights",
 };
 
 // A rate that never falls does not depend on when it would have.
@@ -65,6 +65,9 @@ result<std::unique_ptr<learn_checkpoints>> learn_checkpoints::open(
     const checkpoint_settings& settings, subject of) {
   auto folder = checkpoint_folder::open(settings.folder, checkpoint_folder::purpose::make);
   if (!folder) return fail(folder.error());
+  if (settings.keep_best && !of.held_out_loss)
+    return fail(status_code::invalid_argument,
+                "--keep-best needs files to learn from, of which --hold-out holds some out");
   const auto entries = folder->store().list();
   if (!entries) return fail(entries.error());
   if (!settings.resume && !entries->empty())
@@ -81,7 +84,9 @@ learn_checkpoints::learn_checkpoints(const checkpoint_settings& settings, subjec
       of_(std::move(of)),
       folder_(std::move(folder)),
       saver_(folder_.store(), worker_,
-             {.keep = {.last = settings.keep, .every = settings.keep_every}}) {}
+             {.keep = {.last = settings.keep,
+                       .every = settings.keep_every,
+                       .keep_best = settings.keep_best}}) {}
 
 // ---- back ----
 
@@ -141,12 +146,16 @@ status learn_checkpoints::save() {
   for (const auto& part : state) parts.push_back({part.name, part.bytes});
   parts.push_back({source_part, source});
   for (auto& part : text_parts(of_.texts)) parts.push_back(std::move(part));
-  saved_ = of_.run.steps();
-  return saver_.save({.step = of_.run.steps(),
-                      .state_hash = hash_of_run(of_.run, of_.source),
-                      .score = {},
-                      .settings = of_.settings},
-                     parts);
+  storage::checkpoint_info info{.step = of_.run.steps(),
+                                .state_hash = hash_of_run(of_.run, of_.source),
+                                .settings = of_.settings};
+  if (settings_.keep_best) {
+    const auto loss = of_.held_out_loss();
+    if (!loss) return loss.error();
+    info.score = *loss;
+  }
+  saved_ = info.step;
+  return saver_.save(info, parts);
 }
 
 void learn_checkpoints::tell_outcomes() {

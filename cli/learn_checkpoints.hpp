@@ -23,6 +23,7 @@ struct checkpoint_settings {
   uint32_t every = 100;
   uint32_t keep = 3;
   uint64_t keep_every = 0;
+  bool keep_best = false;
   bool resume = false;
 
   template <class Visitor>
@@ -47,6 +48,10 @@ struct checkpoint_settings {
            .help = "also keep the checkpoints whose step is a multiple of this; 0 for none",
            .range = {0, 1ull << 40}},
           keep_every);
+    visit({.name = "keep-best",
+           .help = "also keep the checkpoint with the least held-out loss, which learn --keep-best "
+                   "measures at each"},
+          keep_best);
     visit({.name = "resume",
            .help = "go on from the newest intact checkpoint; from the beginning where there is "
                    "none"},
@@ -75,6 +80,8 @@ public:
     output& err; // for people
     // Called when the checkpoint of a step is on the disk; may be empty.
     std::function<void(uint64_t step)> durable = {};
+    // The same texts each time; empty: nothing is held out. For --keep-best.
+    std::function<result<double>()> held_out_loss = {};
   };
   // Opens and locks the folder. Without --resume one that has checkpoints is refused.
   static result<std::unique_ptr<learn_checkpoints>> open(const checkpoint_settings& settings,

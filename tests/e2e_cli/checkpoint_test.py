@@ -271,6 +271,18 @@ class command_test(checkpoint_case):
         self.assertEqual([int(path.name[9:29]) for path in sorted(store.glob("manifest-*"))], [16, 24])
         self.expect(run("checkpoint", "verify", "--store", store), 0, "2 of 2 checkpoints intact", ", 0 unused")
 
+    def test_the_best_is_kept_where_it_was_measured(self):
+        store = self.folder / "best"
+        best = run(*self.words("", "--checkpoints", store, "--checkpoint-every", "2", "--keep", "1", "--keep-best"))
+        self.assertEqual(self.state_in(self.expect(best, 0)), self.state)  # measuring changes nothing
+        losses = [(float(loss), -int(step)) for step, loss in re.findall(r"step (\d+): .*held-out loss ([0-9.]+)", self.expect(
+            run("checkpoint", "list", "--store", store), 0))]
+        self.assertEqual(losses[-1][1], -STEPS)
+        self.assertLessEqual(len(losses), 2)
+        self.assertIn(min(losses), losses)
+        self.expect(run(*self.words("", "--checkpoints", self.folder / "b", "--keep-best", "--hold-out", "0")), 2,
+                    "--hold-out holds some out")
+
     def test_another_run_does_not_go_on_from_it(self):
         store = self.checkpoints("settings")
         for flag, value, was, now in (("--seed", "7", "1", "7"), ("--learning-rate", "0.02", "0.01", "0.02"),
