@@ -457,8 +457,11 @@ int run_learn(program& context, const learn_settings& settings) {
                              "troupe learn needs --out DIR, --lora-out DIR or --checkpoints DIR"},
                             exit_usage);
   if (const auto checked = check_methods(settings.methods); !checked.ok())
-    return context.complain(
-        checked, checked.code() == status_code::invalid_argument ? exit_usage : exit_failed);
+    return context.complain(checked, exit_usage);
+  const auto& lora_out = settings.methods.lora_out;
+  if (const auto checked = lora_out.empty() ? status() : check_new_folder(lora_out, 0);
+      !checked.ok())
+    return context.complain(checked.within("--lora-out"));
   if (const auto checked = has_out ? check_out(settings, 0) : status(); !checked.ok())
     return context.complain(checked);
   learning with;

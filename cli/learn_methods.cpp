@@ -2,7 +2,6 @@
 #include "cli/learn_methods.hpp"
 
 #include "base/text.hpp"
-#include "cli/new_folder.hpp"
 #include "model/training/adapter_export.hpp"
 #include "storage/posix_disk.hpp"
 
@@ -63,7 +62,6 @@ status check_methods(const method_settings& settings) {
     return {status_code::invalid_argument, "--lora-out needs --lora-rank: nothing else is trained"};
   if (!settings.ewc_data.empty() && settings.ewc == 0)
     return {status_code::invalid_argument, "--ewc-data needs --ewc STRENGTH"};
-  if (!settings.lora_out.empty()) return check_new_folder(settings.lora_out, 0);
   return {};
 }
 

@@ -56,8 +56,8 @@ result<std::unique_ptr<training_run>> training_run::make(const description& mode
                                                          const training_run_options& options) {
   const auto chosen = training_methods::choose(map_parameters(model), options.methods);
   if (!chosen) return fail(chosen.error());
-  std::unique_ptr<training_run> out(
-      new training_run(model, executor, options, *chosen)); // NOLINT: private
+  // NOLINTNEXTLINE: private
+  std::unique_ptr<training_run> out(new training_run(model, executor, options, *chosen));
   const status read =
       read_parameters(model, index, out->values_.all(), out->map_, out->corrections_);
   if (!read.ok()) return fail(read);
