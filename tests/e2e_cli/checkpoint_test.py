@@ -174,6 +174,39 @@ class end_test(checkpoint_case):
         self.assertEqual(len(list((self.folder / "pace").glob("manifest-*"))), 1)
 
 
+class method_test(checkpoint_case):
+    """What holds a model to what it knew has a state of its own, which goes on as well."""
+
+    def goes_on(self, name, *flags):
+        plain = run(*self.words(f"{name}-plain", *flags))
+        state = self.state_in(self.expect(plain, 0))
+        self.assertNotEqual(state, self.state)
+        code, said = self.until(r"^checkpoint of step 8", signal.SIGKILL, self.keeping(name, *flags))
+        self.assertEqual(code, -signal.SIGKILL, said)
+        outcome = run(*self.keeping(name, "--resume", *flags))
+        self.assertEqual(self.state_in(self.expect(outcome, 0, "going on after step")), state)
+        exported = self.folder / f"{name}-exported"
+        self.expect(run("checkpoint", "export", "--store", self.folder / name, "--out", exported), 0)
+        self.assertEqual((exported / "model.safetensors").read_bytes(),
+                         (self.folder / f"{name}-plain" / "model.safetensors").read_bytes())
+
+    def test_anchored_weights(self):
+        self.goes_on("anchored", "--ewc", "100")
+
+    def test_a_teacher(self):
+        self.goes_on("taught", "--teacher", "start", "--distil-hidden", "0.1")
+
+    def test_frozen_weights(self):
+        self.goes_on("frozen", "--freeze", "attention,router")
+
+    def test_adapters(self):
+        self.goes_on("adapted", "--lora-rank", "4")
+
+    def test_a_method_is_not_changed_on_the_way(self):
+        store = self.checkpoints("method")
+        self.expect(run(*self.words("", "--checkpoints", store, "--resume", "--ewc", "100")), 2, "--resume: ewc was 0 and is 100")
+
+
 class disk_test(checkpoint_case):
     def test_files_that_may_not_grow_lose_no_checkpoint(self):
         code, said = self.until(r"^checkpoint of step 8", signal.SIGKILL, self.keeping("limited"))
@@ -313,7 +346,7 @@ class command_test(checkpoint_case):
         self.expect(run("checkpoint", "prune", "--store", store, "--keep", "0"), 2, "--keep")
         self.expect(run("checkpoint", "restore", "--store", self.folder / "base"), 1, "there is no checkpoint")
         self.expect(run(*self.words("x", "--resume")), 2, "--resume needs --checkpoints DIR")
-        self.expect(run(*self.words("")), 2, "--out DIR or --checkpoints DIR")
+        self.expect(run(*self.words("")), 2, "or --checkpoints DIR")
         empty = self.folder / "empty"
         empty.mkdir()
         self.expect(run("checkpoint", "list", "--store", empty), 0, "0 checkpoints")
