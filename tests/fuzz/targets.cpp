@@ -13,6 +13,7 @@
 #include "tests/fuzz/grammar_target.hpp"
 #include "tests/fuzz/ingest_targets.hpp"
 #include "tests/fuzz/transport_targets.hpp"
+#include "tests/fuzz/weights_target.hpp"
 #include "tests/fuzz/wire_targets.hpp"
 
 #include <array>
@@ -99,7 +100,7 @@ void read_tokenizer(std::span<const std::byte> bytes) {
   tokenizer->decode(*ids, true);
 }
 
-constexpr std::array<target, 20> all = {{
+constexpr std::array<target, 21> all = {{
     {"safetensors", read_safetensors, "models", "golden.safetensors"},
     {"config", read_config, "models", "config.json"},
     {"generation_config", read_generation_config, "models", "generation_config.json"},
@@ -120,6 +121,7 @@ constexpr std::array<target, 20> all = {{
     {"ingest_body", read_ingest_body, "", "", ingest_body_seeds},
     {"learning_state", read_learning_state, "", "", learning_state_seeds},
     {"document", clean_document, "", "", document_seeds},
+    {"published_weights", read_published_weights, "", "", published_weights_seeds},
 }};
 
 } // namespace
