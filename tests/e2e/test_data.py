@@ -1,5 +1,6 @@
 # Documents to learn from over POST /v1/data: by the official client's own transport, through kills of the server.
 import json
+import os
 import signal
 import subprocess
 
@@ -96,3 +97,29 @@ def test_a_body_that_cannot_be_read_names_the_line(taking, tmp_path):
     assert answer.status == 400
     assert "line 2: text is missing" in answer.error()["message"]
     assert b"fine" not in texts(tmp_path)
+
+
+def test_another_process_learns_while_the_server_takes_in(taking, tmp_path):
+    """The server goes on taking documents in while a learner reads them, and after it has said what it learnt."""
+    server = taking()
+    headers = {"Authorization": f"Bearer {KEY}"}
+
+    def teach(numbers):
+        body = "".join(json.dumps({"text": f"The king had {n} sons and {n} horses.", "id": n}) + "\n" for n in numbers)
+        answer = raw_http.post(server.url, "/v1/data", body.encode(), headers=headers)
+        assert answer.status == 200, answer.body
+
+    def learn(model, out):
+        learner = subprocess.run([os.environ["TROUPE_PROGRAM"], "learn", "--ingest", str(tmp_path / "data"), "--model", str(model),
+                                  "--out", str(tmp_path / out), "--steps", "50", "--step-tokens", "100", "--context", "64"],
+                                 capture_output=True, text=True, timeout=120, check=True)
+        return learner.stderr
+
+    subprocess.run([os.environ["TROUPE_PROGRAM"], "model", "synth", "tiny", "--out", str(tmp_path / "base")], check=True,
+                   capture_output=True, timeout=60)
+    teach(range(20))
+    assert "20 documents looked at: 20 accepted" in learn(tmp_path / "base", "first")
+    teach(range(15, 30))
+    said = learn(tmp_path / "first", "second")
+    assert "the log from document 20 on" in said
+    assert "35 documents looked at: 30 accepted" in said and "5 duplicate" in said

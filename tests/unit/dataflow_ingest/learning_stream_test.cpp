@@ -160,12 +160,12 @@ TEST_F(learning_stream_test, every_document_is_learnt_from_once_and_no_piece_cro
 // The heart of it: a run cut after any step, with the state of that step and nothing else, goes on
 // with the same batches, whatever is switched on.
 TEST_F(learning_stream_test, a_run_that_is_cut_anywhere_goes_on_with_the_same_batches) {
-  log = made_up_documents(120);
+  log = made_up_documents(80);
   log[17].fault = "is no JSON";
   log[40].text = log[30].text;
   log[60] = document("has no token!");
-  log[90].erases = true;
-  log[90].id = "id12";
+  log[72].erases = true;
+  log[72].id = "id12";
   std::vector<learning_stream_settings> ways(6, settings_of_tests());
   ways[1].replay_share = 300;
   ways[1].replay.documents_max = 10;
