@@ -201,6 +201,7 @@ setup_result<void> prepare(program& context, const learn_settings& settings, lea
                                 {.pass = {.recompute = settings.recompute, .padding_id = *padding},
                                  .optimiser = {.weight_decay = settings.weight_decay},
                                  .methods = method_options_of(settings.methods, settings.seed),
+                                 .share_tokens = settings.share_tokens,
                                  .rows_at_once = settings.tokens_at_once,
                                  .set = device->set});
   if (!run) return fails(opened->in_directory(run.error()), exit_no_model);

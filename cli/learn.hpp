@@ -17,6 +17,7 @@ struct learn_settings {
   uint32_t steps = 100;
   uint32_t step_tokens = 4096;
   uint32_t context = 256;
+  uint32_t share_tokens = 1024;
   uint32_t tokens_at_once = 1024;
   bool recompute = false;
   double rate = 1e-3;
@@ -76,6 +77,12 @@ struct learn_settings {
            .help = "longest piece of a document; no token sees beyond its document",
            .range = {1, 1 << 20}},
           context);
+    visit({.name = "share-tokens",
+           .value = "TOKENS",
+           .help = "tokens of a step whose gradients are summed by themselves, in whole pieces of "
+                   "documents; the sums are then added in order; 0 for a step in one sum",
+           .range = {0, 1 << 30}},
+          share_tokens);
     visit({.name = "tokens-at-once",
            .value = "TOKENS",
            .help = "tokens of a step that are computed together, which bounds the memory; never "

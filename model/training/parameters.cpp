@@ -289,9 +289,14 @@ parameter_gradients<T>::parameter_gradients(const parameter_map& map)
 
 template <class T>
 void parameter_gradients<T>::clear() {
+  clear_share();
+  has_total_ = false;
+}
+
+template <class T>
+void parameter_gradients<T>::clear_share() {
   std::fill(chain_.begin(), chain_.end(), T(0));
   std::fill(tied_head_.begin(), tied_head_.end(), T(0));
-  has_total_ = false;
 }
 
 template <class T>
@@ -302,17 +307,32 @@ compute::matrix_of<T> parameter_gradients<T>::head() {
 }
 
 template <class T>
-void parameter_gradients<T>::close_share() {
+std::span<const T> parameter_gradients<T>::finish_share() {
   if (!tied_head_.empty()) {
     const auto table = vector(map_->embedding);
     for (size_t i = 0; i < table.size(); ++i) table[i] = table[i] + tied_head_[i];
     std::fill(tied_head_.begin(), tied_head_.end(), T(0));
   }
-  if (has_total_) {
-    for (size_t i = 0; i < total_.size(); ++i) total_[i] = total_[i] + chain_[i];
-  } else {
+  return chain_;
+}
+
+template <class T>
+void parameter_gradients<T>::add_share(std::span<const T> share, bool is_first) {
+  TROUPE_CHECK(share.size() == total_.size());
+  if (is_first)
+    std::copy(share.begin(), share.end(), total_.begin());
+  else
+    for (size_t i = 0; i < total_.size(); ++i) total_[i] = total_[i] + share[i];
+  has_total_ = true;
+}
+
+template <class T>
+void parameter_gradients<T>::close_share() {
+  const auto share = finish_share();
+  if (has_total_)
+    add_share(share, false);
+  else
     std::swap(total_, chain_);
-  }
   has_total_ = true;
   std::fill(chain_.begin(), chain_.end(), T(0));
 }

@@ -133,6 +133,12 @@ public:
     return std::span(chain_).subspan((*map_)[id].offset, (*map_)[id].count());
   }
   void close_share();
+  // What close_share does, in two parts: finish_share gives what has been added up since
+  // clear_share, and add_share takes one from here or elsewhere; the first of a step takes the
+  // place of the total.
+  void clear_share();
+  std::span<const T> finish_share();
+  void add_share(std::span<const T> share, bool is_first);
   // After close_share.
   std::span<const T> total() const { return total_; }
   std::span<T> total() { return total_; }

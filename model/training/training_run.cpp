@@ -4,6 +4,7 @@
 #include "base/check.hpp"
 #include "base/text.hpp"
 #include "model/training/adapter_export.hpp"
+#include "model/training/shares.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -70,14 +71,19 @@ result<std::unique_ptr<training_run>> training_run::make(const description& mode
   return out;
 }
 
-status training_run::on_device(const std::function<void(compute::training_kernels<float>&)>& work) {
-  // waiver thread: the caller waits here for its step; no actor uses this class.
-  std::promise<status> done;
-  const status accepted = executor_.submit(
-      [this, &work](compute::kernels& host) {
+status training_run::start(device_work work, done_with<status> done) {
+  return executor_.submit(
+      [this, work = std::move(work)](compute::kernels& host) {
         work(*compute::make_cpu_training_kernels(host, options_.set));
       },
-      [&done](status outcome) { done.set_value(std::move(outcome)); });
+      std::move(done));
+}
+
+status training_run::on_device(const device_work& work) {
+  // waiver thread: the caller waits here for its step; actors use what starts and tells its end.
+  std::promise<status> done;
+  const status accepted = start([&work](auto& device) { work(device); },
+                                [&done](status outcome) { done.set_value(std::move(outcome)); });
   return accepted.ok() ? done.get_future().get() : accepted;
 }
 
@@ -95,45 +101,46 @@ result<pass_figures> training_run::pass_over_part(compute::training_kernels<floa
                    documents, weight);
 }
 
+result<pass_figures> training_run::pass_on(compute::training_kernels<float>& device,
+                                           std::span<const training_document> documents,
+                                           parameter_gradients<float>* gradients, float weight) {
+  pass_figures out;
+  for (const auto part : cut_into_shares(documents, options_.rows_at_once)) {
+    const auto figures = pass_over_part(device, part, gradients, weight);
+    if (!figures) return fail(figures.error());
+    out.add(*figures);
+  }
+  return out;
+}
+
 result<pass_figures> training_run::pass_over(std::span<const training_document> documents,
                                              parameter_gradients<float>* gradients, float weight) {
   result<pass_figures> out;
-  const auto work = [&](compute::training_kernels<float>& device) {
-    for (size_t begin = 0; begin < documents.size() && out.has_value();) {
-      size_t end = begin, rows = 0;
-      while (end < documents.size() &&
-             (end == begin || rows + documents[end].tokens.size() <= options_.rows_at_once)) {
-        rows += documents[end++].tokens.size();
-      }
-      const auto part =
-          pass_over_part(device, documents.subspan(begin, end - begin), gradients, weight);
-      if (part)
-        out->add(*part);
-      else
-        out = fail(part.error());
-      begin = end;
-    }
-  };
-  if (const status ran = on_device(work); !ran.ok()) return fail(ran);
+  const status ran =
+      on_device([&](auto& device) { out = pass_on(device, documents, gradients, weight); });
+  if (!ran.ok()) return fail(ran);
   return out;
+}
+
+double training_run::measure(compute::training_kernels<float>& device) {
+  methods_.change_gradients(device, values_, gradients_);
+  return std::sqrt(squared_norm(device, map_, gradients_, chosen_.frozen) +
+                   methods_.squared_norm(device));
 }
 
 result<step_gradients> training_run::compute_gradients(
     std::span<const training_document> documents) {
-  uint64_t targets = 0;
-  for (const auto& document : documents)
-    for (const int32_t target : document.targets) targets += target >= 0 ? 1 : 0;
+  const uint64_t targets = count_targets(documents);
   if (targets == 0) return fail(status_code::invalid_argument, "a step without a token to predict");
   gradients_.clear();
-  auto figures = pass_over(documents, &gradients_, 1 / static_cast<float>(targets));
-  if (!figures) return fail(figures.error());
-  gradients_.close_share();
-  step_gradients out{.figures = std::move(*figures)};
-  const status measured = on_device([&](auto& device) {
-    methods_.change_gradients(device, values_, gradients_);
-    out.norm = std::sqrt(squared_norm(device, map_, gradients_, chosen_.frozen) +
-                         methods_.squared_norm(device));
-  });
+  step_gradients out;
+  for (const auto share : cut_into_shares(documents, options_.share_tokens)) {
+    const auto figures = pass_over(share, &gradients_, 1 / static_cast<float>(targets));
+    if (!figures) return fail(figures.error());
+    gradients_.close_share();
+    out.figures.add(*figures);
+  }
+  const status measured = on_device([&](auto& device) { out.norm = measure(device); });
   if (!measured.ok()) return fail(measured);
   if (!std::isfinite(out.norm) || !std::isfinite(out.figures.loss_sum)) {
     return fail(status_code::corrupt,
@@ -142,12 +149,14 @@ result<step_gradients> training_run::compute_gradients(
   return out;
 }
 
+void training_run::step(compute::training_kernels<float>& device, double rate, double factor) {
+  optimiser_.step(device, values_, gradients_, rate, factor);
+  methods_.step(device, values_, rate, factor);
+  values_.refresh(device);
+}
+
 status training_run::apply(double rate, double factor) {
-  return on_device([&](auto& device) {
-    optimiser_.step(device, values_, gradients_, rate, factor);
-    methods_.step(device, values_, rate, factor);
-    values_.refresh(device);
-  });
+  return on_device([&](auto& device) { step(device, rate, factor); });
 }
 
 result<pass_figures> training_run::evaluate(std::span<const training_document> documents) {
@@ -243,7 +252,7 @@ std::vector<state_part> training_run::state() {
   return out;
 }
 
-status training_run::restore(std::span<const state_part> parts) {
+status training_run::put_back(std::span<const state_part> parts) {
   const auto own = state();
   TROUPE_RETURN_IF_ERROR(check_parts(parts, own));
   std::array<uint64_t, 2> run = {};
@@ -258,10 +267,17 @@ status training_run::restore(std::span<const state_part> parts) {
   for (const auto& part : parts) given[part.name] = part.bytes;
   for (const auto& part : own) std::ranges::copy(given[part.name], writable(part.bytes).begin());
   optimiser_.set_steps(run[1]);
-  return on_device([this](auto& device) {
-    values_.refresh(device);
-    methods_.restored(device, optimiser_.steps());
-  });
+  return {};
+}
+
+void training_run::look_again(compute::training_kernels<float>& device) {
+  values_.refresh(device);
+  methods_.restored(device, optimiser_.steps());
+}
+
+status training_run::restore(std::span<const state_part> parts) {
+  TROUPE_RETURN_IF_ERROR(put_back(parts));
+  return on_device([this](auto& device) { look_again(device); });
 }
 
 } // namespace troupe::model

@@ -18,6 +18,7 @@ struct training_run_options {
   pass_options pass;
   adamw_options optimiser;
   training_method_options methods = {}; // against forgetting
+  uint32_t share_tokens = 0; // of a share at most (cut_into_shares); decides how gradients add up
   uint32_t rows_at_once = 1024; // documents are computed together up to here; never changes a bit
   compute::instruction_set set = compute::instruction_set::automatic; // nor does this
 };
@@ -25,6 +26,18 @@ struct training_run_options {
 struct step_gradients {
   pass_figures figures;
   double norm = 0; // of all gradients of the mean loss
+};
+
+// The gradient of one share of a step.
+struct share_gradient {
+  pass_figures figures;
+  std::vector<float> values; // of all parameters
+};
+
+// What a step's shares add up to.
+struct summed_gradients {
+  double norm = 0;
+  std::vector<float> sum; // as added up; empty unless asked for
 };
 
 class training_run {
@@ -41,6 +54,22 @@ public:
   status apply(double rate, double factor);
   // Losses alone.
   result<pass_figures> evaluate(std::span<const training_document> documents);
+
+  // The same in parts, for those who must not wait. Each returns once it is accepted and calls
+  // `done` exactly once, maybe before, on the thread that computed; when it fails itself, never.
+  // One at a time; what is pointed to has to stay until then. Shares may be computed on any run
+  // with the same state; one run adds them up, in order, and every run takes the step.
+  template <class Outcome>
+  using done_with = std::function<void(Outcome)>;
+  // `weight` of each target: one over those of the whole step.
+  status start_share(std::span<const training_document> documents, float weight,
+                     done_with<result<share_gradient>> done);
+  status start_adding(std::span<const float> share, bool is_first, done_with<status> done);
+  status start_measuring(bool wants_sum, done_with<result<summed_gradients>> done);
+  // `sum` from another run that has measured it; none: this one has.
+  status start_step(std::span<const float> sum, double rate, double factor, done_with<status> done);
+  // restore() of what another run said of itself; fails at once where that does.
+  status start_restoring(std::span<const state_part> parts, done_with<status> done);
 
   // Anchors the weights where they are, with the importance they have for these documents added to
   // what was known before.
@@ -73,7 +102,16 @@ public:
 private:
   training_run(const description& model, compute::executor& executor,
                const training_run_options& options, const training_methods::sets& chosen);
-  status on_device(const std::function<void(compute::training_kernels<float>&)>& work);
+  using device_work = std::function<void(compute::training_kernels<float>&)>;
+  status on_device(const device_work& work);
+  status start(device_work work, done_with<status> done);
+  result<pass_figures> pass_on(compute::training_kernels<float>& device,
+                               std::span<const training_document> documents,
+                               parameter_gradients<float>* gradients, float weight);
+  double measure(compute::training_kernels<float>& device);
+  void step(compute::training_kernels<float>& device, double rate, double factor);
+  status put_back(std::span<const state_part> parts);
+  void look_again(compute::training_kernels<float>& device);
   // Learns with a teacher where there are gradients.
   result<pass_figures> pass_over_part(compute::training_kernels<float>& device,
                                       std::span<const training_document> documents,
