@@ -34,18 +34,24 @@ setup_result<std::unique_ptr<compute::executor>> make_executor(const device_sett
   return std::move(*made);
 }
 
-setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
-    program& context, compute::executor& executor, const model_settings& settings) {
-  auto directory = model_directory_of(context, settings);
-  if (!directory) return tl::make_unexpected(directory.error());
-  progress_bar bar(text("loading ", *directory), context.err, context.clock);
+actors::model_bundle_options bundle_options_of(const model_settings& settings,
+                                               const std::string& directory) {
   actors::model_bundle_options options;
-  options.directory = *directory;
+  options.directory = directory;
   if (settings.quantize != "none") options.format = compute::parse_weight_format(settings.quantize);
   options.weight_cache = settings.weight_cache;
   options.open_disk = [](const std::string& folder) -> result<std::unique_ptr<storage::disk>> {
     return storage::posix_disk::open(folder);
   };
+  return options;
+}
+
+setup_result<std::shared_ptr<const actors::model_bundle>> load_model(
+    program& context, compute::executor& executor, const model_settings& settings) {
+  auto directory = model_directory_of(context, settings);
+  if (!directory) return tl::make_unexpected(directory.error());
+  progress_bar bar(text("loading ", *directory), context.err, context.clock);
+  auto options = bundle_options_of(settings, *directory);
   options.progress = [&bar](uint64_t done, uint64_t total) { bar.update(done, total); };
   auto loaded = actors::load_model_bundle(context.files, executor, options);
   if (!loaded) {
@@ -160,6 +166,15 @@ setup_result<running_engine> load_only(program& context, const model_settings& m
   if (!loaded) return tl::make_unexpected(loaded.error());
   out.model = std::move(*loaded);
   return out;
+}
+
+result<std::unique_ptr<actors::engine>> start_beside(program& context, compute::executor& executor,
+                                                     const engine_setup& setup,
+                                                     const std::string& directory) {
+  const auto loaded =
+      actors::load_model_bundle(context.files, executor, bundle_options_of(setup.model, directory));
+  if (!loaded) return fail(loaded.error());
+  return actors::start_node(*loaded, executor, context.clock, node_options_of(setup.engine));
 }
 
 setup_result<running_engine> start_engine(program& context, const engine_setup& setup) {

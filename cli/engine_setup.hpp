@@ -54,6 +54,11 @@ setup_result<compute::cpu_options> device_options_of(const device_settings& sett
 // of the same setting in a file.
 status in_words_of_flags(const status& why);
 
+// The same for other weights on the same device: an engine of its own. Any thread; says nothing.
+result<std::unique_ptr<actors::engine>> start_beside(program& context, compute::executor& executor,
+                                                     const engine_setup& setup,
+                                                     const std::string& directory);
+
 // The whole of it: a node of its own.
 setup_result<running_engine> start_engine(program& context, const engine_setup& setup);
 

@@ -8,6 +8,8 @@
 #include "cli/journal_setup.hpp"
 #include "cli/model_text_codec.hpp"
 #include "cli/program.hpp"
+#include "cli/weights.hpp"
+#include "cli/weights_setup.hpp"
 #include "model/description.hpp"
 #include "server/http_server.hpp"
 
@@ -15,6 +17,7 @@ namespace troupe::cli {
 namespace {
 
 constexpr duration drain_poll = std::chrono::milliseconds(20);
+constexpr duration tend_every = std::chrono::milliseconds(100);
 constexpr duration farewell = std::chrono::seconds(2); // for last bytes on their way to clients
 
 void announce(program& context, const serve_settings& settings, actors::engine& engine,
@@ -66,15 +69,31 @@ int run_serve(program& context, const serve_settings& settings) {
     if (!opened) return context.complain(opened.error().within("--ingest"));
     ingest = std::move(*opened);
   }
-  auto started = start_engine(context, {.model = settings.model,
-                                        .device = settings.device,
-                                        .engine = settings.engine,
-                                        .persist_kv = settings.persist_kv,
-                                        .persist_kv_bytes = settings.persist_kv_bytes.bytes});
+  engine_setup setup{.model = settings.model,
+                     .device = settings.device,
+                     .engine = settings.engine,
+                     .persist_kv = settings.persist_kv,
+                     .persist_kv_bytes = settings.persist_kv_bytes.bytes};
+  std::unique_ptr<storage::weights_registry> registry;
+  storage::weights_manifest first;
+  if (!settings.weights_dir.empty()) {
+    registry = std::make_unique<storage::weights_registry>(
+        weights_registry_of(context, settings.weights_dir));
+    auto promoted = promoted_weights(*registry, settings);
+    if (!promoted) return context.complain(promoted.error().why, promoted.error().code);
+    first = std::move(*promoted);
+    setup.model.model = registry->path_of(first.version);
+  }
+  auto started = start_engine(context, setup);
   if (!started) return context.complain(started.error().why, started.error().code);
-  auto& engine = *started->engine;
-  const std::string name =
-      settings.served_model_name.empty() ? started->model->name : settings.served_model_name;
+  std::string name = settings.served_model_name;
+  if (name.empty()) name = registry ? name_of_weights(settings.weights_dir) : started->model->name;
+  running_versions versions;
+  if (registry)
+    versions = follow_weights(context, std::move(registry), first, *started, setup,
+                              version_limits_of(settings));
+  auto& engine =
+      versions.versions ? static_cast<actors::engine&>(*versions.versions) : *started->engine;
 
   auto journal = open_journal(settings.data_dir, settings, context.clock);
   if (!journal) return context.complain(journal.error());
@@ -85,6 +104,10 @@ int run_serve(program& context, const serve_settings& settings) {
                              .defaults = sampling_defaults_of(engine.generation_defaults()),
                              .journal = journal->journal,
                              .ingest = ingest.queue};
+  if (auto* of = versions.versions.get()) {
+    parts.choose_engine = [of](const server::engine_wish& wish) { return of->choose(wish); };
+    parts.weights = [of] { return of->in_memory(); };
+  }
   stop_request stop;
   const signal_scope signals(context.signals, [&stop](int signal) { return stop.hear(signal); });
   auto options = server_options_of(settings, std::move(*keys), name);
@@ -93,7 +116,10 @@ int run_serve(program& context, const serve_settings& settings) {
   if (!server) return context.complain(server.error());
   announce(context, settings, engine, **server, name);
 
-  stop.wait();
+  if (versions.versions)
+    for (; !stop.heard(); stop.pause(tend_every)) versions.versions->tend();
+  else
+    stop.wait();
   if (drain(context, engine, **server, stop, std::chrono::seconds(settings.drain_timeout)))
     return exit_done;
   return context.complain(

@@ -29,6 +29,10 @@ struct serve_settings {
   bool event_ids = true;
   std::string persist_kv;
   byte_size persist_kv_bytes = {uint64_t{4} << 30};
+  std::string weights_dir;
+  uint32_t weights_canary = 0;
+  uint32_t weights_canary_answers = 100;
+  uint32_t weights_in_memory = 2;
   std::string ingest;
   byte_size ingest_bytes = {uint64_t{1} << 30};
   std::vector<std::string> ingest_key;
@@ -130,6 +134,27 @@ struct serve_settings {
            .help = "most bytes there; the least recently used go first",
            .range = {1048576, 1125899906842624}},
           persist_kv_bytes);
+    visit({.name = "weights-dir",
+           .value = "DIR",
+           .help = "folder of published weights, one version in each numbered folder",
+           .unset = "none"},
+          weights_dir);
+    visit({.name = "weights-canary",
+           .value = "PERCENT",
+           .help = "share of requests that a newly promoted version answers first; a failure sends "
+                   "it back",
+           .range = {0, 100}},
+          weights_canary);
+    visit({.name = "weights-canary-answers",
+           .value = "COUNT",
+           .help = "good answers after which it answers all",
+           .range = {1, 1000000000}},
+          weights_canary_answers);
+    visit({.name = "weights-in-memory",
+           .value = "COUNT",
+           .help = "most versions in memory at once, each with KV memory of its own",
+           .range = {2, 16}},
+          weights_in_memory);
     visit({.name = "ingest",
            .value = "DIR",
            .help = "folder of a log of documents to learn from",

@@ -322,13 +322,15 @@ void api_handler::get_metrics(const call_pointer& call) {
     const storage::journal_counters journal = parts_.journal->counters();
     std::optional<storage::ingest_log_counters> ingest;
     if (parts_.ingest != nullptr) ingest = parts_.ingest->counters();
-    return of->reply.content(metrics_text({engine,
-                                           transport,
-                                           requests,
-                                           options_.rules.model_name,
-                                           {journal, streams_resumed_.load()},
-                                           ingest}),
-                             metrics_content_type);
+    return of->reply.content(
+        metrics_text({engine,
+                      transport,
+                      requests,
+                      options_.rules.model_name,
+                      {journal, streams_resumed_.load()},
+                      ingest,
+                      parts_.weights ? parts_.weights() : std::vector<weights_in_memory>()}),
+        metrics_content_type);
   });
 }
 

@@ -5,6 +5,7 @@
 #include "actors/engine.hpp"
 #include "base/clock.hpp"
 #include "server/event_id.hpp"
+#include "server/engine_choice.hpp"
 #include "server/http_exchange.hpp"
 #include "server/http_metrics.hpp"
 #include "server/metrics_text.hpp"
@@ -43,6 +44,8 @@ struct api_parts {
   std::function<actors::cluster_picture()> cluster;        // any thread; none: a node of its own
   std::shared_ptr<storage::request_journal> journal;       // shared with the answers under way
   std::shared_ptr<storage::ingest_queue> ingest = nullptr; // that too; none: nobody may send
+  engine_choice choose_engine = nullptr;                   // none: always `engine`
+  std::function<std::vector<weights_in_memory>()> weights = nullptr; // any thread
 };
 
 class api_handler final : public http_handler, public std::enable_shared_from_this<api_handler> {
@@ -88,7 +91,9 @@ private:
   api_result<storage::request_journal::entry_pointer> journaled_request_of(const call& call,
                                                                            bool chat);
   api_result<void> prepare_answer(call& call, bool chat);
-  answer_identity identity_of(const call& call, bool chat, const answer_request& request) const;
+  std::shared_ptr<actors::engine> engine_for(const call& call) const;
+  answer_identity identity_of(const call& call, bool chat, const answer_request& request,
+                              const actors::engine& engine) const;
   // Computes a response with `work`, aside when the body is large or `always_aside`.
   void respond_with(const call_pointer& call, bool always_aside,
                     std::function<http_response(const call_pointer&)> work);

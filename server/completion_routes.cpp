@@ -116,18 +116,28 @@ api_result<storage::request_journal::entry_pointer> api_handler::journaled_reque
   return refuse(found.gone || others ? response_gone(id) : response_not_found(id));
 }
 
+uint32_t model_hash_of(std::string_view fingerprint) {
+  return static_cast<uint32_t>(schemas::checksum_of(std::as_bytes(std::span(fingerprint))));
+}
+
+// The one whose weights a client that comes back was answered with, if they are still there.
+std::shared_ptr<actors::engine> api_handler::engine_for(const call& call) const {
+  if (parts_.choose_engine == nullptr) return {std::shared_ptr<void>(), &parts_.engine};
+  engine_wish wish{.request_id = call.reply.request_id(), .model_hash = std::nullopt};
+  if (call.after) wish.model_hash = call.after->of.model_hash;
+  return parts_.choose_engine(wish);
+}
+
 // A request that is asked again keeps its name, nonce and time, so that nothing in the answer
 // differs.
-answer_identity api_handler::identity_of(const call& call, bool chat,
-                                         const answer_request& request) const {
+answer_identity api_handler::identity_of(const call& call, bool chat, const answer_request& request,
+                                         const actors::engine& engine) const {
   answer_identity out;
   out.chat = chat;
   out.offsets = !chat && request.generation.top_logprobs.has_value();
   if (request.stream)
     out.request_hash = hash_of_request(chat ? path_of_chats : path_of_completions, call.body());
-  const std::string fingerprint = parts_.engine.fingerprint();
-  out.model_hash =
-      static_cast<uint32_t>(schemas::checksum_of(std::as_bytes(std::span(fingerprint))));
+  out.model_hash = model_hash_of(engine.fingerprint());
   if (call.entry != nullptr) {
     out.name = call.entry->response_id.substr(response_id_of(out).size());
     out.nonce = call.entry->nonce;
@@ -158,7 +168,8 @@ api_result<void> api_handler::prepare_answer(call& call, bool chat) {
   call.after = std::move(*after);
   if (call.after && !request->stream) return refuse(not_a_stream());
 
-  const answer_identity identity = identity_of(call, chat, *request);
+  auto engine = engine_for(call);
+  const answer_identity identity = identity_of(call, chat, *request, *engine);
   const std::function<uint64_t()> seeds = [nonce = identity.nonce, n = uint64_t{0}]() mutable {
     return seed_of(nonce, n++);
   };
@@ -168,7 +179,7 @@ api_result<void> api_handler::prepare_answer(call& call, bool chat) {
   shape.id = response_id_of(identity);
   shape.created = identity.created;
   shape.model = rules.model_name;
-  shape.fingerprint = parts_.engine.fingerprint();
+  shape.fingerprint = engine->fingerprint();
   shape.codec = parts_.codec.get();
   if (request->stream && request->event_ids.value_or(options_.event_ids)) shape.identity = identity;
   for (size_t i = 0; i < prepared->generations.size(); ++i) {
@@ -182,7 +193,7 @@ api_result<void> api_handler::prepare_answer(call& call, bool chat) {
     streams_resumed_.fetch_add(1);
   }
   call.session.emplace(generation_session::args{
-      .engine = parts_.engine,
+      .engine = std::move(engine),
       .generations = std::move(prepared->generations),
       .shape = std::move(shape),
       .stream = request->stream,

@@ -36,7 +36,7 @@ void generation_session::start(const std::shared_ptr<http_exchange>& exchange, a
 }
 
 generation_session::generation_session(const std::shared_ptr<http_exchange>& exchange, args with)
-    : engine_(with.engine),
+    : engine_(std::move(with.engine)),
       exchange_(exchange),
       generations_(std::move(with.generations)),
       choices_(with.shape.choices),
@@ -61,7 +61,7 @@ void generation_session::submit() {
   for (size_t i = 0; i < generations_.size(); ++i) {
     actors::engine::received_so_far received;
     if (from_) received = received_of(*from_, i, choices_);
-    auto handle = engine_.submit(
+    auto handle = engine_->submit(
         std::move(generations_[i]),
         [weak = weak_from_this(), i](dataflow::stream_event event) {
           if (auto self = weak.lock()) self->push(i, std::move(event));
@@ -182,7 +182,7 @@ void generation_session::cancel_all() {
     closed_ = true;
     inbox_.clear();
   }
-  for (const auto handle : handles_) engine_.cancel(handle);
+  for (const auto handle : handles_) engine_->cancel(handle);
   handles_.clear();
 }
 

@@ -20,7 +20,7 @@ class generation_session final : public exchange_listener,
                                  public std::enable_shared_from_this<generation_session> {
 public:
   struct args {
-    actors::engine& engine; // outlives the server
+    std::shared_ptr<actors::engine> engine; // shared with all answers of its weights
     std::vector<dataflow::generation_request> generations;
     answer_shape shape;
     bool stream = false;
@@ -58,7 +58,7 @@ private:
   void end_in_failure(const api_error& why, std::string& bytes);
   void cancel_all();
 
-  actors::engine& engine_;
+  std::shared_ptr<actors::engine> engine_;
   std::weak_ptr<http_exchange> exchange_;
   std::vector<dataflow::generation_request> generations_; // until submitted
   uint32_t choices_;

@@ -89,7 +89,9 @@ std::shared_ptr<api_handler> make_handler(const server_parts& parts, const serve
                 .journal = parts.journal != nullptr
                                ? parts.journal
                                : std::make_shared<storage::request_journal>(parts.clock),
-                .ingest = parts.ingest},
+                .ingest = parts.ingest,
+                .choose_engine = parts.choose_engine,
+                .weights = parts.weights},
       api_options{
           .rules = std::move(rules),
           .api_keys = options.api_keys,

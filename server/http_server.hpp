@@ -6,7 +6,9 @@
 #include "base/clock.hpp"
 #include "base/random.hpp"
 #include "base/status.hpp"
+#include "server/engine_choice.hpp"
 #include "server/limits.hpp"
+#include "server/metrics_text.hpp"
 #include "server/openai_request.hpp"
 #include "server/text_codec.hpp"
 #include "storage/ingest_queue.hpp"
@@ -50,6 +52,11 @@ struct server_parts {
   // Where the requests of streams are noted, so that they can be resumed by their id. Shared with
   // the answers under way; none: in memory, bounded, for this server alone.
   std::shared_ptr<storage::request_journal> journal = nullptr;
+  // Where several versions of the weights serve: the engine of one answer, which lives as long as
+  // that holds it; any thread. None: it is always `engine`.
+  engine_choice choose_engine = nullptr;
+  // The versions in memory; any thread. None: there are none.
+  std::function<std::vector<weights_in_memory>()> weights = nullptr;
   // Where documents to learn from are kept, shared with those under way; none: they are refused.
   std::shared_ptr<storage::ingest_queue> ingest = nullptr;
 };

@@ -250,6 +250,21 @@ void write_ingest(metrics_writer& out, const storage::ingest_log_counters& from)
   out.gauge("troupe_ingest_log_bytes", "Bytes of the log on the disk.", from.bytes);
 }
 
+void write_weights(metrics_writer& out, const std::vector<weights_in_memory>& versions) {
+  const auto each = [&](std::string_view name, std::string_view kind, std::string_view help,
+                        uint64_t weights_in_memory::*value) {
+    out.family(name, kind, help);
+    for (const auto& of : versions)
+      out.sample(of.*value, text("version=\"", of.version, "\",state=\"", of.state, '"'));
+  };
+  each("troupe_weights_streams", "gauge", "Streams that hold this version of the weights.",
+       &weights_in_memory::streams);
+  each("troupe_weights_answers_total", "counter", "Answers this version brought to a good end.",
+       &weights_in_memory::answered);
+  each("troupe_weights_failures_total", "counter", "Answers this version failed.",
+       &weights_in_memory::failed);
+}
+
 } // namespace
 
 std::string escaped_label(std::string_view value) {
@@ -277,6 +292,7 @@ std::string metrics_text(const metrics_page& page) {
   write_transport(transport, page.transport, page.requests);
   write_resume(transport, page.resume);
   if (page.ingest) write_ingest(transport, *page.ingest);
+  if (!page.weights.empty()) write_weights(transport, page.weights);
   metrics_writer vllm(model);
   write_vllm(vllm, page.engine);
   return own.take() + transport.take() + vllm.take();

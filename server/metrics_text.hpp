@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace troupe::server {
 
@@ -30,6 +31,15 @@ struct resume_metrics {
   uint64_t streams_resumed = 0;
 };
 
+// A version of the weights.
+struct weights_in_memory {
+  uint64_t version = 0;
+  std::string_view state; // serving, canary, or aside: finishes what it began
+  uint64_t streams = 0;   // open
+  uint64_t answered = 0;
+  uint64_t failed = 0;
+};
+
 struct metrics_page {
   const actors::engine_metrics& engine;
   const transport_metrics& transport;
@@ -37,6 +47,7 @@ struct metrics_page {
   std::string_view model_name;
   resume_metrics resume = {};
   std::optional<storage::ingest_log_counters> ingest = std::nullopt; // none: nothing is taken in
+  std::vector<weights_in_memory> weights = {};                       // empty: they never change
 };
 
 // Own series (troupe_*) and the ones dashboards made for vLLM look for (vllm:*).
