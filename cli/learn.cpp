@@ -13,12 +13,14 @@
 #include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
 #include "cli/program.hpp"
+#include "cli/weights.hpp"
 #include "dataflow/expert_balance.hpp"
 #include "dataflow/learning_rate.hpp"
 #include "model/training/piece_source.hpp"
 #include "model/training/training_run.hpp"
 #include "storage/posix_disk.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -90,6 +92,10 @@ struct learning {
   model::step_source* source = nullptr; // one of the two
   log_places places;
   std::unique_ptr<learn_checkpoints> checkpoints; // of run and source; null: none are kept
+  std::unique_ptr<version_publisher> publisher;   // of run; null: nothing is published
+  double imbalance = 0;                           // of the last step, the worst layer's
+
+  std::string state() const { return model::hash_text(hash_of_run(*run, *source)); }
 };
 
 setup_result<void> fails(const status& why, int code = exit_failed) {
@@ -266,6 +272,23 @@ status open_checkpoints(program& context, const learn_settings& settings, learni
   return with.checkpoints->resume();
 }
 
+status open_publisher(program& context, const learn_settings& settings, learning& with) {
+  if (settings.publish.folder.empty()) return {};
+  auto opened = version_publisher::open(settings.publish,
+                                        weights_registry_of(context, settings.publish.folder),
+                                        {.run = *with.run,
+                                         .texts = with.texts,
+                                         .tokenizer = *with.tokenizer,
+                                         .separator = with.separator,
+                                         .context = settings.context,
+                                         .files = context.files,
+                                         .time = context.clock,
+                                         .err = context.err});
+  if (!opened) return opened.error();
+  with.publisher = std::move(*opened);
+  return {};
+}
+
 // ---- the steps ----
 
 class learner {
@@ -340,6 +363,8 @@ private:
       if ((step + 1) % settings_.report_every == 0 || step + 1 == settings_.steps)
         report(step + 1, *gradients, (*batch)->bytes, rate, imbalance);
       if (with_.checkpoints) TROUPE_RETURN_IF_ERROR(keep_checkpoints());
+      with_.imbalance = imbalance;
+      if (with_.publisher) with_.publisher->after_step(imbalance, [this] { return with_.state(); });
     }
     return {};
   }
@@ -430,9 +455,12 @@ status learn_and_write(learner& steps, const learn_settings& settings, const lea
       return placed.within(settings.out);
   const status written = folder != nullptr ? write_out(settings, with, *folder) : status();
   const status adapters = write_lora(settings, with);
+  const status published =
+      with.publisher ? with.publisher->finish(with.imbalance, [&with] { return with.state(); })
+                     : status();
   if (!learnt.ok() && written.ok() && folder != nullptr)
     return learnt.within(text(settings.out, " has the weights of ", with.run->steps(), " steps"));
-  for (const auto* part : {&learnt, &written, &adapters, &kept})
+  for (const auto* part : {&learnt, &written, &adapters, &published, &kept})
     if (!part->ok()) return *part;
   if (with.log && !with.checkpoints) TROUPE_RETURN_IF_ERROR(with.log->commit(with.log->cursor()));
   return signal.load() != 0 || with.run->steps() == 0 ? status() : steps.measure("after");
@@ -450,12 +478,15 @@ int run_learn(program& context, const learn_settings& settings) {
                              "troupe learn needs a file to learn from, or a log (--ingest DIR)"},
                             exit_usage);
   const bool has_out = !settings.out.empty();
-  const std::string& place = has_out                               ? settings.out
-                             : settings.checkpoints.folder.empty() ? settings.methods.lora_out
-                                                                   : settings.checkpoints.folder;
+  const auto places = {settings.out, settings.checkpoints.folder, settings.methods.lora_out,
+                       settings.publish.folder};
+  const auto found =
+      std::find_if(places.begin(), places.end(), [](const auto& each) { return !each.empty(); });
+  const std::string place = found == places.end() ? "" : *found;
   if (place.empty())
     return context.complain({status_code::invalid_argument,
-                             "troupe learn needs --out DIR, --lora-out DIR or --checkpoints DIR"},
+                             "troupe learn needs --out DIR, --publish DIR, --lora-out DIR or "
+                             "--checkpoints DIR"},
                             exit_usage);
   if (const auto checked = check_methods(settings.methods); !checked.ok())
     return context.complain(checked, exit_usage);
@@ -483,6 +514,9 @@ int run_learn(program& context, const learn_settings& settings) {
         opened, opened.code() == status_code::invalid_argument ? exit_usage : exit_failed);
   if (const status anchored = set_anchor(context, settings, with); !anchored.ok())
     return context.complain(anchored);
+  if (const status opened = open_publisher(context, settings, with); !opened.ok())
+    return context.complain(
+        opened, opened.code() == status_code::invalid_argument ? exit_usage : exit_failed);
   (void)context.err.write(with.log
                               ? text(with.run->parameters(), " parameters; the log from document ",
                                      with.log->cursor(), " on\n")
@@ -501,9 +535,8 @@ int run_learn(program& context, const learn_settings& settings) {
   if (const status anchored = set_anchor(context, settings, with); !anchored.ok())
     return context.complain(anchored);
   if (with.log) (void)context.err.write(text(with.log->account(), "\n"));
-  (void)context.out.write(text(has_out ? settings.out : settings.checkpoints.folder, ": ",
-                               with.run->steps(), " steps, state ",
-                               model::hash_text(hash_of_run(*with.run, *with.source)), "\n"));
+  (void)context.out.write(
+      text(place, ": ", with.run->steps(), " steps, state ", with.state(), "\n"));
   return signal.load() != 0 ? exit_code_of(signal.load()) : context.exit_after_output();
 }
 

@@ -4,6 +4,7 @@
 #include "cli/command.hpp"
 #include "cli/learn_checkpoints.hpp"
 #include "cli/learn_methods.hpp"
+#include "cli/learn_publish.hpp"
 #include "cli/learn_stream.hpp"
 #include "cli/settings.hpp"
 
@@ -33,6 +34,7 @@ struct learn_settings {
   learn_stream_settings stream;
   method_settings methods;
   checkpoint_settings checkpoints;
+  publish_settings publish;
   device_settings device;
   common_settings common;
 
@@ -144,6 +146,7 @@ struct learn_settings {
     stream.for_each_field(visit);
     methods.for_each_field(visit);
     checkpoints.for_each_field(visit);
+    publish.for_each_field(visit);
     device.for_each_field(visit);
     common.for_each_field(visit);
   }

@@ -15,11 +15,33 @@ namespace {
 
 // Where results go, how often something is said or kept, and what is promised never to change a
 // bit. What is learnt from is compared by its contents.
-constexpr std::array<std::string_view, 21> settings_without_effect = {
-    "checkpoint-every", "checkpoints",     "config", "data",      "dump-config",
-    "ingest",           "instruction-set", "keep",   "keep-best", "keep-every",
-    "log-level",        "lora-out",        "model",  "out",       "recompute",
-    "report-every",     "restart-data",    "resume", "threads",   "tokens-at-once",
+constexpr std::array<std::string_view, 27> settings_without_effect = {
+    "checkpoint-every",
+    "checkpoints",
+    "config",
+    "data",
+    "dump-config",
+    "gate",
+    "gate-epsilon",
+    "gate-imbalance",
+    "ingest",
+    "instruction-set",
+    "keep",
+    "keep-best",
+    "keep-every",
+    "log-level",
+    "lora-out",
+    "model",
+    "out",
+    "promote",
+    "publish",
+    "publish-every",
+    "recompute",
+    "report-every",
+    "restart-data",
+    "resume",
+    "threads",
+    "tokens-at-once",
     "weights",
 };
 

@@ -416,6 +416,30 @@ class learn_test(cli_case):
         self.assertIn(b" steps", out)
         self.expect(run("generate", "The king", "--model", str(folder / "cut"), "--max-tokens", "8"), 0)
 
+    def test_publishes_what_passes_its_gate(self):
+        folder = self.prepared()
+        sentences = (folder / "tales.txt").read_text().split("\n<|endoftext|>\n")
+        (folder / "held.txt").write_text("\n<|endoftext|>\n".join(sentences[3::4]))
+        (folder / "sums.txt").write_text("42 is 6 times 7; 56 is 7 times 8. " * 4)
+        versions = ["--weights-dir", str(folder / "versions")]
+        self.expect(run("weights", "add", "--model", str(folder / "base"), *versions), 0)
+        self.expect(run("weights", "promote", "1", *versions), 0)
+        flags = ["--publish", str(folder / "versions"), "--promote", "--gate", f"tales={folder / 'held.txt'}"]
+        learn = ["learn", str(folder / "tales.txt"), "--model", str(folder / "base"), *self.FLAGS, *flags]
+        outcome = run(*learn, "--publish-every", "6")
+        self.expect(outcome, 0, "version 2 of step 6, tales ", "version 3 of step 12, tales ")
+        self.assertIn("state", outcome.stdout.decode())
+        listed = self.expect(run("weights", "list", *versions), 0).decode()
+        self.assertIn("version 3 is in force", listed)
+        # What unlearns tales is published and not promoted.
+        worse = run("learn", str(folder / "sums.txt"), "--model", str(folder / "versions" / "3"), *self.FLAGS, *flags, "--hold-out", "0")
+        self.expect(worse, 0, "version 4 of step 12, tales ", "refused: domain tales: ")
+        self.assertIn("version 3 is in force", self.expect(run("weights", "list", *versions), 0).decode())
+        self.expect(run("weights", "promote", "4", *versions), 1, "domain tales")
+        self.expect(run("generate", "The king", "--model", str(folder / "versions" / "3"), "--max-tokens", "4"), 0)
+        self.expect(run(*learn, "--gate", "tales"), 2, "--gate tales: give a name and a file")
+        self.expect(run(*learn, "--gate", f"x={folder / 'none.txt'}"), 1, "none.txt")
+
     def test_eval_measures_what_was_kept_and_what_was_forgotten(self):
         folder = self.prepared()
         sentences = (folder / "tales.txt").read_text().split("\n<|endoftext|>\n")
