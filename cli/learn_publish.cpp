@@ -32,8 +32,7 @@ std::string fixed(double value) {
 
 result<std::unique_ptr<version_publisher>> version_publisher::open(
     const publish_settings& settings, storage::weights_registry registry, const subject& of) {
-  std::unique_ptr<version_publisher> out(
-      new version_publisher(settings, std::move(registry), of)); // private constructor
+  std::unique_ptr<version_publisher> out(new version_publisher(settings, std::move(registry), of));
   for (const auto& each : settings.gate) {
     const size_t equals = each.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == each.size())
