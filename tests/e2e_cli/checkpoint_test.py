@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -131,21 +132,33 @@ class kill_test(checkpoint_case):
     def test_after_the_last_step(self):
         self.killed_at("late", rf"^step {STEPS} of", rf"^checkpoint of step {STEPS}")
 
+    # As many kills as there are until the run comes to its end before one; at least one.
+    def killed_now_and_then(self, name, draw, span):
+        killed = 0
+        for _ in range(8):
+            process = subprocess.Popen([PROGRAM, *map(str, self.keeping(name, "--resume"))], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, env=environment())
+            try:
+                process.wait(draw.uniform(0.02, span))
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(SECONDS_MAX)
+                killed += 1
+        return killed
+
     def test_at_any_time(self):
-        draw = random.Random(int.from_bytes(os.urandom(4), "little"))
+        seed = int.from_bytes(os.urandom(4), "little")
+        draw = random.Random(seed)
+        begin = time.monotonic()
+        self.expect(run(*self.words("", "--checkpoints", self.folder / "any-whole", "--checkpoint-every", EVERY)), 0)
+        span = time.monotonic() - begin
         for name in ("any-a", "any-b"):
-            killed = 0
-            for _ in range(8):
-                process = subprocess.Popen([PROGRAM, *map(str, self.keeping(name, "--resume"))], stdout=subprocess.DEVNULL,
-                                           stderr=subprocess.DEVNULL, env=environment())
-                try:
-                    process.wait(draw.uniform(0.02, 1.0))
+            for _ in range(20):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                if killed := self.killed_now_and_then(name, draw, span):
                     break
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(SECONDS_MAX)
-                    killed += 1
-            self.assertGreater(killed, 0)
+            self.assertGreater(killed, 0, f"seed {seed}, {span} s")
             outcome = run(*self.words("", "--checkpoints", self.folder / name, "--checkpoint-every", EVERY, "--resume"))
             self.assertEqual(self.state_in(self.expect(outcome, 0)), self.state)
 
