@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "cli/checkpoint_folder.hpp"
 #include "cli/checkpoint_parts.hpp"
+#include "cli/learn_checkpoints.hpp"
 #include "cli/learn_stream.hpp"
 #include "cli/model_folder.hpp"
 #include "cli/new_folder.hpp"
@@ -98,26 +99,11 @@ struct restore_settings : step_settings {
 };
 
 struct prune_settings : store_settings {
-  uint32_t keep = 3;
-  uint64_t keep_every = 0;
-  bool keep_best = false;
+  keeping_settings keeping;
 
   template <class Visitor>
   void for_each_field(Visitor visit) {
-    visit({.name = "keep",
-           .value = "COUNT",
-           .help = "newest intact checkpoints that are kept",
-           .range = {1, 1 << 20}},
-          keep);
-    visit({.name = "keep-every",
-           .value = "STEPS",
-           .help = "also keep the checkpoints whose step is a multiple of this; 0 for none",
-           .range = {0, 1ull << 40}},
-          keep_every);
-    visit({.name = "keep-best",
-           .help = "also keep the checkpoint with the least held-out loss, which learn --keep-best "
-                   "measures at each"},
-          keep_best);
+    keeping.for_each_field(visit);
     store_settings::for_each_field(visit);
   }
 };
@@ -293,8 +279,9 @@ int run_restore(program& context, const restore_settings& settings) {
 int run_prune(program& context, const prune_settings& settings) {
   auto folder = open_store(context, settings.store, purpose::change);
   if (!folder) return folder.error();
-  const auto pruned = folder->store().prune(
-      {.last = settings.keep, .every = settings.keep_every, .keep_best = settings.keep_best});
+  const auto pruned = folder->store().prune({.last = settings.keeping.keep,
+                                             .every = settings.keeping.keep_every,
+                                             .keep_best = settings.keeping.keep_best});
   if (!pruned) return context.complain(pruned.error());
   std::string out;
   for (const auto& file : pruned->manifests) out += text("removed ", file, "\n");

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "schemas/checksum.hpp"
 #include "server/ingest_body.hpp"
+#include "storage/posix_descriptor.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -24,26 +25,6 @@ constexpr size_t unreadable_bytes_max = 64 << 10; // kept of what cannot be read
 constexpr size_t mark_bytes = 4096;               // before a place, by which it is known again
 constexpr size_t source_bytes_max = 1000;
 
-status refusal(const std::string& path, const char* action, int error) {
-  const auto code = error == ENOENT ? status_code::not_found : status_code::unavailable;
-  return status(code,
-                text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
-}
-
-class descriptor {
-public:
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
-private:
-  int fd_;
-};
-
 // As many of the bytes as are there.
 result<std::string> read_at(int fd, const std::string& path, uint64_t offset, size_t bytes) {
   std::string out(bytes, '\0');
@@ -52,7 +33,7 @@ result<std::string> read_at(int fd, const std::string& path, uint64_t offset, si
     const ssize_t got =
         ::pread(fd, out.data() + done, bytes - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(refusal(path, "read", errno));
+    if (got < 0) return fail(storage::refused_by_system(path, "read", errno));
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }
@@ -108,10 +89,11 @@ struct ingest_files::progress {
 };
 
 status ingest_files::take(const std::string& path, bool whole) {
-  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) return refusal(path, "open", errno);
+  const storage::posix_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return storage::refused_by_system(path, "open", errno);
   struct stat facts = {};
-  if (::fstat(file.get(), &facts) != 0) return refusal(path, "read its size", errno);
+  if (::fstat(file.get(), &facts) != 0)
+    return storage::refused_by_system(path, "read its size", errno);
   if (!S_ISREG(facts.st_mode))
     return status(status_code::invalid_argument, text(path, ": is not a regular file"));
   progress at{.path = path, .fd = file.get(), .size = static_cast<uint64_t>(facts.st_size)};

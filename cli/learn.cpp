@@ -314,22 +314,18 @@ public:
     const auto pieces = text_held.pieces.all();
     const auto figures = with_.run->evaluate(pieces);
     if (!figures) return figures.error();
-    say(text("held out ", when, ": loss ", decimals("%.4f", mean_loss(*figures)), ", ",
-             decimals("%.4f", text_held.bits_per_byte(figures->loss_sum)), " bits per byte"));
+    say(text("held out ", when, ": loss ", shown_figure(mean_loss(*figures)), ", ",
+             shown_figure(text_held.bits_per_byte(figures->loss_sum)), " bits per byte"));
     return {};
   }
 
 private:
   result<learning_text> held_out_of_log() const {
-    learning_text out{.pieces = {settings_.context, with_.separator}, .bytes = 0};
+    learning_text out{.pieces = {settings_.context, with_.separator}};
     if (!with_.log) return out;
-    for (const auto& each : with_.log->held_out()) {
-      auto tokens = with_.tokenizer->encode(
-          each.text, {.add_special_tokens = false, .special_tokens_as_text = true});
-      if (!tokens) return fail(tokens.error());
-      out.pieces.add(std::move(*tokens), each.text.size());
-      out.bytes += each.text.size();
-    }
+    for (const auto& each : with_.log->held_out())
+      if (const status added = out.add(*with_.tokenizer, each.text); !added.ok())
+        return fail(added);
     return out;
   }
 
@@ -403,8 +399,8 @@ private:
     const double bits = gradients.figures.loss_sum / std::numbers::ln2 /
                         static_cast<double>(std::max<uint64_t>(bytes, 1));
     const std::chrono::duration<double> elapsed = context_.clock.now() - begin_;
-    say(text("step ", step, " of ", settings_.steps, ": loss ", decimals("%.4f", loss), ", ",
-             decimals("%.4f", bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
+    say(text("step ", step, " of ", settings_.steps, ": loss ", shown_figure(loss), ", ",
+             shown_figure(bits), " bits per byte, norm ", decimals("%.3f", gradients.norm),
              ", rate ", decimals("%.2e", rate), ", imbalance ", decimals("%.2f", imbalance),
              method_figures(gradients.figures, *with_.run),
              with_.log ? text(", document ", with_.log->cursor())

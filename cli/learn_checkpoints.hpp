@@ -18,26 +18,14 @@
 
 namespace troupe::cli {
 
-struct checkpoint_settings {
-  std::string folder;
-  uint32_t every = 100;
+// Which checkpoints of a folder stay.
+struct keeping_settings {
   uint32_t keep = 3;
   uint64_t keep_every = 0;
   bool keep_best = false;
-  bool resume = false;
 
   template <class Visitor>
   void for_each_field(Visitor visit) {
-    visit({.name = "checkpoints",
-           .value = "DIR",
-           .help = "folder to keep checkpoints in, from which --resume goes on; made when missing",
-           .unset = "none are kept"},
-          folder);
-    visit({.name = "checkpoint-every",
-           .value = "STEPS",
-           .help = "steps from one checkpoint to the next; never changes the result",
-           .range = {1, 100000000}},
-          every);
     visit({.name = "keep",
            .value = "COUNT",
            .help = "newest intact checkpoints that are kept",
@@ -52,6 +40,27 @@ struct checkpoint_settings {
            .help = "also keep the checkpoint with the least held-out loss, which learn --keep-best "
                    "measures at each"},
           keep_best);
+  }
+};
+
+struct checkpoint_settings : keeping_settings {
+  std::string folder;
+  uint32_t every = 100;
+  bool resume = false;
+
+  template <class Visitor>
+  void for_each_field(Visitor visit) {
+    visit({.name = "checkpoints",
+           .value = "DIR",
+           .help = "folder to keep checkpoints in, from which --resume goes on; made when missing",
+           .unset = "none are kept"},
+          folder);
+    visit({.name = "checkpoint-every",
+           .value = "STEPS",
+           .help = "steps from one checkpoint to the next; never changes the result",
+           .range = {1, 100000000}},
+          every);
+    keeping_settings::for_each_field(visit);
     visit({.name = "resume",
            .help = "go on from the newest intact checkpoint; from the beginning where there is "
                    "none"},

@@ -5,6 +5,8 @@
 #include "model/json_document.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <numbers>
 
 namespace troupe::cli {
@@ -64,22 +66,60 @@ result<std::vector<std::string>> read_documents(const storage::file_system& file
   return out;
 }
 
+result<std::vector<int32_t>> tokens_of_document(const model::tokenizer& tokenizer,
+                                                std::string_view document) {
+  return tokenizer.encode(document, {.add_special_tokens = false, .special_tokens_as_text = true});
+}
+
+status learning_text::add(const model::tokenizer& tokenizer, const std::string& document) {
+  auto tokens = tokens_of_document(tokenizer, document);
+  if (!tokens) return tokens.error();
+  pieces.add(std::move(*tokens), document.size());
+  return {};
+}
+
 double learning_text::bits_per_byte(double nats) const {
+  const uint64_t bytes = pieces.bytes();
   return bytes == 0 ? 0 : nats / std::numbers::ln2 / static_cast<double>(bytes);
+}
+
+result<named_file> parse_named_file(std::string_view flag, const std::string& from) {
+  const size_t equals = from.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == from.size())
+    return fail(status_code::invalid_argument,
+                text(flag, " ", from, ": give a name and a file: german=held-out.txt"));
+  return named_file{from.substr(0, equals), from.substr(equals + 1)};
+}
+
+result<learning_text> read_text_to_judge(const storage::file_system& files, const std::string& path,
+                                         const model::tokenizer& tokenizer, uint32_t context,
+                                         int32_t separator) {
+  const auto documents = read_documents(files, {path}, tokenizer.eos_token());
+  if (!documents) return fail(documents.error());
+  learning_text out{.pieces = {context, separator}};
+  for (const auto& document : *documents)
+    if (const status added = out.add(tokenizer, document); !added.ok())
+      return fail(added.within(path));
+  if (out.pieces.bytes() == 0)
+    return fail(status_code::invalid_argument, text(path, ": there is no document in it"));
+  return out;
+}
+
+std::string shown_figure(double value) {
+  std::array<char, 64> out{};
+  std::snprintf(out.data(), out.size(), "%.4f", value);
+  return out.data();
 }
 
 result<learning_data> cut_documents(const model::tokenizer& tokenizer,
                                     const std::vector<std::string>& documents, const cutting& how) {
-  learning_data out{.training = {.pieces = {how.context, how.separator}, .bytes = 0},
-                    .held_out = {.pieces = {how.context, how.separator}, .bytes = 0}};
+  learning_data out{.training = {.pieces = {how.context, how.separator}},
+                    .held_out = {.pieces = {how.context, how.separator}}};
   for (size_t i = 0; i < documents.size(); ++i) {
     const bool held = how.hold_out > 0 && i % how.hold_out == how.hold_out - 1;
-    auto tokens = tokenizer.encode(documents[i],
-                                   {.add_special_tokens = false, .special_tokens_as_text = true});
-    if (!tokens) return fail(tokens.error().within(text("document ", i + 1)));
     auto& into = held ? out.held_out : out.training;
-    into.bytes += documents[i].size();
-    into.pieces.add(std::move(*tokens), documents[i].size());
+    if (const status added = into.add(tokenizer, documents[i]); !added.ok())
+      return fail(added.within(text("document ", i + 1)));
   }
   if (out.training.pieces.count() == 0)
     return fail(status_code::invalid_argument, "there is no document to learn from");

@@ -17,14 +17,30 @@ result<std::vector<std::string>> read_documents(const storage::file_system& file
                                                 const std::vector<std::string>& paths,
                                                 std::string_view separator);
 
-// Pieces and how many bytes of text are in them.
+// The tokens of a document that is learnt from, or judged by.
+result<std::vector<int32_t>> tokens_of_document(const model::tokenizer& tokenizer,
+                                                std::string_view document);
+
 struct learning_text {
   model::text_pieces pieces;
-  uint64_t bytes = 0;
 
+  status add(const model::tokenizer& tokenizer, const std::string& document);
   // What a loss, summed over all tokens, means in bits per byte.
   double bits_per_byte(double nats) const;
 };
+
+// NAME=FILE, as --held-out and --gate take it.
+struct named_file {
+  std::string name, path;
+};
+result<named_file> parse_named_file(std::string_view flag, const std::string& from);
+// All documents of a file, of which there must be one; pieces of `context` tokens.
+result<learning_text> read_text_to_judge(const storage::file_system& files, const std::string& path,
+                                         const model::tokenizer& tokenizer, uint32_t context,
+                                         int32_t separator);
+
+// "1.2346", as figures of learning are shown.
+std::string shown_figure(double value);
 
 // Every `hold_out`-th document is never trained on (0: none). Fails without a document to train on.
 struct learning_data {

@@ -8,66 +8,40 @@
 #include "model/decoder.hpp"
 
 #include <atomic>
-#include <numbers>
 
 namespace troupe::cli {
 namespace {
 
-struct domain {
-  std::string name;
-  std::string file;
-};
-
-result<std::vector<domain>> domains_of(const learn_eval_settings& settings) {
-  std::vector<domain> out;
-  for (const auto& each : settings.held_out) {
-    const size_t equals = each.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == each.size())
-      return fail(status_code::invalid_argument,
-                  text("--held-out ", each, ": give a name and a file: german=held-out.txt"));
-    out.push_back({each.substr(0, equals), each.substr(equals + 1)});
-  }
-  return out;
-}
-
 // Bits per byte of one domain's documents.
-result<double> measure(program& context, const running_engine& loaded, const domain& what,
+result<double> measure(program& context, const running_engine& loaded, const named_file& what,
                        uint32_t piece_tokens) {
   const auto& tokenizer = *loaded.model->tokenizer;
-  const auto documents = read_documents(context.files, {what.file}, tokenizer.eos_token());
-  if (!documents) return fail(documents.error());
   auto separator = tokenizer.eos_id();
   const auto& description = *loaded.model->description;
   if (!separator && !description.eos_ids.empty()) separator = description.eos_ids.front();
   if (!separator) return fail(status_code::unsupported, "the model has no end of sequence");
-  model::text_pieces pieces(piece_tokens, *separator);
-  for (const auto& each : *documents) {
-    auto tokens =
-        tokenizer.encode(each, {.add_special_tokens = false, .special_tokens_as_text = true});
-    if (!tokens) return fail(tokens.error().within(what.file));
-    pieces.add(std::move(*tokens), each.size());
-  }
-  if (pieces.bytes() == 0)
-    return fail(status_code::invalid_argument, text(what.file, ": there is no document in it"));
+  const auto text_read =
+      read_text_to_judge(context.files, what.path, tokenizer, piece_tokens, *separator);
+  if (!text_read) return fail(text_read.error());
   auto decoder = model::decoder::make(
       description, *loaded.model->weights, *loaded.executor,
       {.positions_max = piece_tokens, .rows_max = std::min(piece_tokens, 256u)});
   if (!decoder) return fail(decoder.error());
   double nats = 0;
-  for (size_t i = 0; i < pieces.count(); ++i) {
-    const auto piece = pieces.at(i);
+  for (size_t i = 0; i < text_read->pieces.count(); ++i) {
+    const auto piece = text_read->pieces.at(i);
     const auto loss = model::nats_of(*decoder, piece.tokens, piece.targets);
-    if (!loss) return fail(loss.error().within(what.file));
+    if (!loss) return fail(loss.error().within(what.path));
     nats += *loss;
   }
-  return nats / std::numbers::ln2 / static_cast<double>(pieces.bytes());
+  return text_read->bits_per_byte(nats);
 }
 
 // A row of the matrix.
 setup_result<std::vector<double>> measure_model(program& context,
                                                 const learn_eval_settings& settings,
                                                 const std::string& directory,
-                                                const std::vector<domain>& domains,
+                                                const std::vector<named_file>& domains,
                                                 const std::atomic<int>& signal) {
   model_settings model;
   model.model = directory;
@@ -103,22 +77,26 @@ status check(const learn_eval_settings& settings) {
 
 int run_learn_eval(program& context, const learn_eval_settings& settings) {
   if (const auto valid = check(settings); !valid.ok()) return context.complain(valid, exit_usage);
-  const auto domains = domains_of(settings);
-  if (!domains) return context.complain(domains.error(), exit_usage);
+  std::vector<named_file> domains;
+  for (const auto& each : settings.held_out) {
+    auto parsed = parse_named_file("--held-out", each);
+    if (!parsed) return context.complain(parsed.error(), exit_usage);
+    domains.push_back(std::move(*parsed));
+  }
   std::atomic<int> signal{0};
   const signal_scope scope(context.signals,
                            [&signal](int number) { return signal.exchange(number) == 0; });
   learn_eval_report report;
   report.models = settings.models;
-  for (const auto& each : *domains) report.domains.push_back(each.name);
+  for (const auto& each : domains) report.domains.push_back(each.name);
   for (const auto& each : settings.models) {
-    auto row = measure_model(context, settings, each, *domains, signal);
+    auto row = measure_model(context, settings, each, domains, signal);
     if (!row) return context.complain(row.error().why, row.error().code);
     report.losses.push_back(std::move(*row));
     if (signal.load() != 0) return exit_code_of(signal.load());
   }
   if (!settings.joint.empty()) {
-    auto row = measure_model(context, settings, settings.joint, *domains, signal);
+    auto row = measure_model(context, settings, settings.joint, domains, signal);
     if (!row) return context.complain(row.error().why, row.error().code);
     report.joint = std::move(*row);
     if (signal.load() != 0) return exit_code_of(signal.load());

@@ -1,23 +1,16 @@
 // The matrix and its figures, for people and for programs.
+#include "cli/learn_data.hpp"
 #include "cli/learn_eval.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 namespace troupe::cli {
 namespace {
 
 constexpr size_t column_width = 10;
 constexpr size_t name_width_max = 40;
-
-std::string fixed(double value) {
-  std::array<char, 64> out{};
-  std::snprintf(out.data(), out.size(), "%.4f", value);
-  return out.data();
-}
 
 std::string padded(std::string text, size_t width, bool left) {
   if (text.size() >= width) return text;
@@ -33,7 +26,7 @@ std::string shortened(const std::string& name) {
 
 std::string line(const std::string& name, size_t width, const std::vector<double>& values) {
   std::string out = padded(shortened(name), width, true);
-  for (const double value : values) out += ' ' + padded(fixed(value), column_width, false);
+  for (const double value : values) out += ' ' + padded(shown_figure(value), column_width, false);
   return out + '\n';
 }
 
@@ -52,7 +45,7 @@ std::string table_of(const learn_eval_report& report) {
   const auto say = [&](std::string name, const std::optional<double>& value) {
     if (value)
       out += padded(std::move(name), width, true) + ' ' +
-             padded(fixed(*value), column_width, false) + '\n';
+             padded(shown_figure(*value), column_width, false) + '\n';
   };
   say("average", figures.average);
   say("backward transfer", figures.backward_transfer);

@@ -2,11 +2,9 @@
 #include "cli/learn_methods.hpp"
 
 #include "base/text.hpp"
+#include "cli/learn_data.hpp"
 #include "model/training/adapter_export.hpp"
 #include "storage/posix_disk.hpp"
-
-#include <array>
-#include <cstdio>
 
 namespace troupe::cli {
 namespace {
@@ -122,9 +120,7 @@ status write_adapter(const std::string& folder, const std::string& base, model::
 std::string method_figures(const model::pass_figures& figures, model::training_run& run) {
   std::string out;
   const auto add = [&out](const char* name, double value) {
-    std::array<char, 64> digits{};
-    std::snprintf(digits.data(), digits.size(), "%.4f", value);
-    out += text(", ", name, " ", digits.data());
+    out += text(", ", name, " ", shown_figure(value));
   };
   if (run.methods().has_teacher())
     add("teacher", figures.taught_sum / static_cast<double>(figures.targets));

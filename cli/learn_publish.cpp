@@ -2,14 +2,9 @@
 #include "cli/learn_publish.hpp"
 
 #include "base/text.hpp"
-#include "cli/learn_data.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <numbers>
 #include <utility>
 
 namespace troupe::cli {
@@ -22,36 +17,17 @@ dataflow::version_figures figures_of(const storage::weights_manifest& manifest) 
   return out;
 }
 
-std::string fixed(double value) {
-  std::array<char, 64> out{};
-  std::snprintf(out.data(), out.size(), "%.4f", value);
-  return out.data();
-}
-
 } // namespace
 
 result<std::unique_ptr<version_publisher>> version_publisher::open(
     const publish_settings& settings, storage::weights_registry registry, const subject& of) {
   std::unique_ptr<version_publisher> out(new version_publisher(settings, std::move(registry), of));
   for (const auto& each : settings.gate) {
-    const size_t equals = each.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == each.size())
-      return fail(status_code::invalid_argument,
-                  text("--gate ", each, ": give a name and a file: german=held-out.txt"));
-    domain made{each.substr(0, equals), {of.context, of.separator}};
-    const auto documents =
-        read_documents(of.files, {each.substr(equals + 1)}, of.tokenizer.eos_token());
-    if (!documents) return fail(documents.error().within("--gate"));
-    for (const auto& document : *documents) {
-      auto tokens = of.tokenizer.encode(
-          document, {.add_special_tokens = false, .special_tokens_as_text = true});
-      if (!tokens) return fail(tokens.error().within(each));
-      made.pieces.add(std::move(*tokens), document.size());
-    }
-    if (made.pieces.bytes() == 0)
-      return fail(status_code::invalid_argument,
-                  text("--gate ", each, ": there is no document in it"));
-    out->domains_.push_back(std::move(made));
+    const auto file = parse_named_file("--gate", each);
+    if (!file) return fail(file.error());
+    auto read = read_text_to_judge(of.files, file->path, of.tokenizer, of.context, of.separator);
+    if (!read) return fail(read.error().within("--gate"));
+    out->domains_.push_back({file->name, std::move(*read)});
   }
   return out;
 }
@@ -72,11 +48,10 @@ result<dataflow::version_figures> version_publisher::measure(double imbalance) {
   dataflow::version_figures out{
       .held_out = {}, .imbalance = imbalance, .weights_finite = all_finite()};
   for (const auto& domain : domains_) {
-    const auto pieces = domain.pieces.all();
+    const auto pieces = domain.text.pieces.all();
     const auto figures = of_.run.evaluate(pieces);
     if (!figures) return fail(figures.error());
-    out.held_out.push_back({domain.name, figures->loss_sum / std::numbers::ln2 /
-                                             static_cast<double>(domain.pieces.bytes())});
+    out.held_out.push_back({domain.name, domain.text.bits_per_byte(figures->loss_sum)});
   }
   return out;
 }
@@ -112,7 +87,7 @@ status version_publisher::publish(double imbalance, const state_hash& state) {
   if (!published) return published.error();
   std::string line = text("version ", published->version, " of step ", published->step);
   for (const auto& figure : published->held_out)
-    line += text(", ", figure.domain, " ", fixed(figure.bits_per_byte));
+    line += text(", ", figure.domain, " ", shown_figure(figure.bits_per_byte));
   const bool passed = published->refused.empty();
   say(line + (passed ? "" : text("; refused: ", published->refused.front())));
   if (!passed || !settings_.promote) return {};

@@ -4,6 +4,7 @@
 
 #include "actors/model_directory.hpp"
 #include "base/clock.hpp"
+#include "cli/learn_data.hpp"
 #include "cli/model_folder.hpp"
 #include "cli/option.hpp"
 #include "cli/output.hpp"
@@ -87,7 +88,7 @@ public:
 private:
   struct domain {
     std::string name;
-    model::text_pieces pieces;
+    learning_text text;
   };
   version_publisher(const publish_settings& settings, storage::weights_registry registry,
                     const subject& of)

@@ -2,6 +2,7 @@
 #include "cli/learn_stream.hpp"
 
 #include "base/text.hpp"
+#include "cli/learn_data.hpp"
 #include "cli/ingest_setup.hpp"
 #include "cli/program.hpp"
 #include "storage/ingest_commit.hpp"
@@ -113,10 +114,7 @@ setup_result<std::unique_ptr<learning_from_log>> learning_from_log::open(
       .read = [self](uint64_t offset) { return self->reader_.read(offset); },
       .end = [self] { return self->reader_.end(); },
       .tokenise =
-          [&tokenizer](std::string_view content) {
-            return tokenizer.encode(content,
-                                    {.add_special_tokens = false, .special_tokens_as_text = true});
-          },
+          [&tokenizer](std::string_view content) { return tokens_of_document(tokenizer, content); },
       .quarantine =
           [self](const dataflow::rejected_document& rejected) {
             return self->quarantine_.put(rejected);

@@ -2,6 +2,7 @@
 #include "cli/private_file.hpp"
 
 #include "base/text.hpp"
+#include "storage/posix_descriptor.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,26 +18,6 @@ namespace {
 
 constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
 
-status refusal(const std::string& path, const char* action, int error) {
-  const auto code = error == ENOENT ? status_code::not_found : status_code::unavailable;
-  return status(code,
-                text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
-}
-
-class descriptor {
-public:
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
-private:
-  int fd_;
-};
-
 status check_mode(const std::string& path, const struct stat& facts) {
   if (!S_ISREG(facts.st_mode))
     return status(status_code::invalid_argument, text(path, ": is not a regular file"));
@@ -51,17 +32,18 @@ status check_mode(const std::string& path, const struct stat& facts) {
 } // namespace
 
 result<std::string> read_private_file(const std::string& path, size_t bytes_max) {
-  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) return fail(refusal(path, "open", errno));
+  const storage::posix_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return fail(storage::refused_by_system(path, "open", errno));
   struct stat facts = {};
-  if (::fstat(file.get(), &facts) != 0) return fail(refusal(path, "read its mode", errno));
+  if (::fstat(file.get(), &facts) != 0)
+    return fail(storage::refused_by_system(path, "read its mode", errno));
   if (auto s = check_mode(path, facts); !s.ok()) return fail(std::move(s));
   std::string out(bytes_max + 1, '\0');
   size_t done = 0;
   while (done < out.size()) {
     const ssize_t got = ::read(file.get(), out.data() + done, out.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(refusal(path, "read", errno));
+    if (got < 0) return fail(storage::refused_by_system(path, "read", errno));
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }
@@ -73,12 +55,13 @@ result<std::string> read_private_file(const std::string& path, size_t bytes_max)
 }
 
 status write_private_file(const std::string& path, std::string_view content) {
-  const descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, owner_only));
-  if (file.get() < 0) return refusal(path, "make", errno);
+  const storage::posix_descriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, owner_only));
+  if (file.get() < 0) return storage::refused_by_system(path, "make", errno);
   while (!content.empty()) {
     const ssize_t put = ::write(file.get(), content.data(), content.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return refusal(path, "write", errno);
+    if (put < 0) return storage::refused_by_system(path, "write", errno);
     content.remove_prefix(static_cast<size_t>(put));
   }
   return {};

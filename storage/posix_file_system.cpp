@@ -2,6 +2,7 @@
 #include "storage/posix_file_system.hpp"
 
 #include "base/text.hpp"
+#include "storage/posix_descriptor.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,27 +16,6 @@
 
 namespace troupe::storage {
 namespace {
-
-status refused(const std::string& path, const char* action, int error) {
-  const auto code =
-      error == ENOENT || error == ENOTDIR ? status_code::not_found : status_code::unavailable;
-  return status(code,
-                text(path, ": cannot ", action, ": ", std::generic_category().message(error)));
-}
-
-class descriptor {
-public:
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
-private:
-  int fd_;
-};
 
 class posix_mapped_file final : public mapped_file {
 public:
@@ -57,11 +37,11 @@ private:
 // Opens a regular file for reading and tells its size.
 result<int> open_regular(const std::string& path, size_t& bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail(refused(path, "open", errno));
+  if (fd < 0) return fail(refused_by_system(path, "open", errno));
   struct stat facts = {};
   status problem;
   if (::fstat(fd, &facts) != 0)
-    problem = refused(path, "read its size", errno);
+    problem = refused_by_system(path, "read its size", errno);
   else if (S_ISDIR(facts.st_mode))
     problem = status(status_code::invalid_argument, text(path, ": is a directory, not a file"));
   else if (!S_ISREG(facts.st_mode))
@@ -80,10 +60,10 @@ result<std::unique_ptr<mapped_file>> posix_file_system::map(const std::string& p
   size_t bytes = 0;
   const auto fd = open_regular(path, bytes);
   if (!fd) return fail(fd.error());
-  const descriptor file(*fd);
+  const posix_descriptor file(*fd);
   if (bytes == 0) return std::make_unique<posix_mapped_file>(nullptr, 0);
   void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) return fail(refused(path, "map", errno));
+  if (data == MAP_FAILED) return fail(refused_by_system(path, "map", errno));
   return std::make_unique<posix_mapped_file>(data, bytes);
 }
 
@@ -91,7 +71,7 @@ result<std::string> posix_file_system::read_text(const std::string& path, size_t
   size_t bytes = 0;
   const auto fd = open_regular(path, bytes);
   if (!fd) return fail(fd.error());
-  const descriptor file(*fd);
+  const posix_descriptor file(*fd);
   if (bytes > bytes_max)
     return fail(status_code::exhausted,
                 text(path, ": has ", bytes, " bytes, more than the ", bytes_max, " allowed"));
@@ -100,7 +80,7 @@ result<std::string> posix_file_system::read_text(const std::string& path, size_t
   while (done < bytes) {
     const ssize_t got = ::read(file.get(), content.data() + done, bytes - done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(refused(path, "read", errno));
+    if (got < 0) return fail(refused_by_system(path, "read", errno));
     if (got == 0) break; // shortened while we read: what is there is the content
     done += static_cast<size_t>(got);
   }
@@ -126,7 +106,7 @@ result<std::vector<std::string>> posix_file_system::list(const std::string& dire
   std::filesystem::directory_iterator entry(directory, error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
     names.push_back(entry->path().filename().string());
-  if (error) return fail(refused(directory, "list", error.value()));
+  if (error) return fail(refused_by_system(directory, "list", error.value()));
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -55,9 +55,9 @@ TEST_F(learn_data, holds_out_every_nth_document) {
   const auto cut = cut_documents(tokenizer, {"aa", "bb", "cccc", "dd"},
                                  {.context = 2, .separator = 299, .hold_out = 3})
                        .value();
-  EXPECT_EQ(cut.training.bytes, 6u);
+  EXPECT_EQ(cut.training.pieces.bytes(), 6u);
   EXPECT_EQ(cut.training.pieces.tokens(), 9u); // each letter and an end each
-  EXPECT_EQ(cut.held_out.bytes, 4u);
+  EXPECT_EQ(cut.held_out.pieces.bytes(), 4u);
   EXPECT_EQ(cut.held_out.pieces.count(), 3u);
   EXPECT_DOUBLE_EQ(cut.held_out.bits_per_byte(8 * std::log(2.0)), 2);
 }
